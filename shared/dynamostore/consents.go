@@ -146,7 +146,7 @@ func (c *Consents) ConsentHistory(ctx context.Context, corp string, q archive.Co
 		prefix += part(q.Contact) + "#"
 	}
 	in := within(historyPK(corp), after(prefix, prefix+keysEnd, cursor), prefix+keysEnd)
-	list, next, err := listPage(c.query(ctx, c.client, in), limit, func(it item) (archive.Consent, error) {
+	list, next, err := listPage(c.first(ctx, c.client, limit+1, in), limit, func(it item) (archive.Consent, error) {
 		consent, err := readItem[consentItem](it)
 		consent.Corp = corp
 		return archive.Consent(consent), err
@@ -189,7 +189,7 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 	default:
 		in = within(corp, after(prefix, prefix+keysEnd, cursor), prefix+keysEnd)
 	}
-	list, next, err := listPage(c.query(ctx, c.client, in), limit, func(it item) (archive.Consent, error) {
+	list, next, err := listPage(c.first(ctx, c.client, limit+1, in), limit, func(it item) (archive.Consent, error) {
 		consent, err := readItem[consentItem](it)
 		consent.Corp = corp
 		return archive.Consent(consent), err

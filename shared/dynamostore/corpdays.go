@@ -204,8 +204,8 @@ func (m *Messages) LastDay(ctx context.Context, corp, party string) (archive.Day
 
 // lastItem reads the last item that a Query selects; nil if it selects none.
 func (m *Messages) lastItem(ctx context.Context, in dynamodb.QueryInput) (item, error) {
-	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(1)
-	for it, err := range m.query(ctx, m.client, in) {
+	in.ScanIndexForward = aws.Bool(false)
+	for it, err := range m.first(ctx, m.client, 1, in) {
 		return it, err
 	}
 	return nil, nil

@@ -132,8 +132,8 @@ func (l *Ledger) SetupChanges(ctx context.Context, corp, cursor string, limit in
 		last = cursor // the first one of the page
 	}
 	in := within(doctorPK(corp), changePrefix, last)
-	in.ScanIndexForward, in.Limit = aws.Bool(false), aws.Int32(int32(limit)+1)
-	for it, err := range atMost(limit+1, l.query(ctx, l.client, in)) {
+	in.ScanIndexForward = aws.Bool(false)
+	for it, err := range l.first(ctx, l.client, limit+1, in) {
 		var c setupChangeItem
 		if err == nil {
 			c, err = readItem[setupChangeItem](it)

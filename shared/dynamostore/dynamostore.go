@@ -353,12 +353,15 @@ func (t *table) putNew(it item) types.TransactWriteItem {
 }
 
 // query runs a Query and requests further answers only while the caller takes
-// items. It ends after the first error.
+// items. A Limit bounds what the store reads for one answer. Behind a filter, each
+// answer may read four times as much as the last one: a filter that removes nearly
+// everything then costs few requests. query ends after the first error.
 func (t *table) query(ctx context.Context, client queryClient, in dynamodb.QueryInput) iter.Seq2[item, error] {
 	return func(yield func(item, error) bool) {
+		in := in
 		in.TableName, in.ReturnConsumedCapacity = &t.name, t.capacity()
-		for pages := dynamodb.NewQueryPaginator(client, &in); pages.HasMorePages(); {
-			page, err := pages.NextPage(ctx)
+		for {
+			page, err := client.Query(ctx, &in)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -368,6 +371,35 @@ func (t *table) query(ctx context.Context, client queryClient, in dynamodb.Query
 				if !yield(it, nil) {
 					return
 				}
+			}
+			if len(page.LastEvaluatedKey) == 0 {
+				return
+			}
+			in.ExclusiveStartKey = page.LastEvaluatedKey
+			if in.Limit != nil && in.FilterExpression != nil {
+				in.Limit = aws.Int32(min(4**in.Limit, mostRead))
+			}
+		}
+	}
+}
+
+// mostRead is the largest Limit of a Query. An answer ends at 1 MB in any case.
+const mostRead = 10_000
+
+// first yields at most n items of a Query, and the store reads little beyond them.
+// Without a Limit it would read up to 1 MB, which is paid for, however few items the
+// caller takes.
+func (t *table) first(ctx context.Context, client queryClient, n int, in dynamodb.QueryInput) iter.Seq2[item, error] {
+	return func(yield func(item, error) bool) {
+		if n < 1 {
+			return
+		}
+		in := in
+		in.Limit = aws.Int32(int32(min(n, mostRead)))
+		left := n
+		for it, err := range t.query(ctx, client, in) {
+			if left--; !yield(it, err) || left == 0 {
+				return
 			}
 		}
 	}
@@ -426,25 +458,10 @@ func collect[T any](items iter.Seq2[item, error], read func(item) (T, error)) ([
 	return all, nil
 }
 
-// atMost ends items after the first n.
-func atMost(n int, items iter.Seq2[item, error]) iter.Seq2[item, error] {
-	return func(yield func(item, error) bool) {
-		left := n
-		if left < 1 {
-			return
-		}
-		for it, err := range items {
-			if left--; !yield(it, err) || left == 0 {
-				return
-			}
-		}
-	}
-}
-
-// listPage reads at most limit items, in their order. next is the sort key of
-// the last one if more items follow, and empty at the end of the list.
+// listPage reads at most limit items, in their order. next is the sort key of the
+// last one if items holds one more, and empty at the end of the list.
 func listPage[T any](items iter.Seq2[item, error], limit int, read func(item) (T, error)) (list []T, next string, _ error) {
-	for it, err := range atMost(limit+1, items) {
+	for it, err := range items {
 		var one T
 		if err == nil {
 			one, err = read(it)

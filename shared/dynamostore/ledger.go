@@ -643,7 +643,6 @@ func (l *Ledger) Pendings(ctx context.Context, corp string, limit int) ([]archiv
 func (l *Ledger) LastPending(ctx context.Context, corp string) (archive.Pending, error) {
 	in := consistently(startingWith(corp, pendingPrefix))
 	in.ScanIndexForward = aws.Bool(false)
-	in.Limit = aws.Int32(1)
 	last, err := l.pendings(ctx, corp, in, 1)
 	if err == nil && len(last) == 0 {
 		err = fmt.Errorf("last pending page of corp %s: %w", corp, archive.ErrNotFound)
@@ -682,7 +681,7 @@ func (l *Ledger) FirstPending(ctx context.Context, corp string, lane, limit int)
 }
 
 func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInput, limit int) ([]archive.Pending, error) {
-	all, err := collect(atMost(limit, l.query(ctx, l.client, in)), readPending)
+	all, err := collect(l.first(ctx, l.client, limit, in), readPending)
 	if err != nil {
 		return nil, fmt.Errorf("listing pending pages of corp %s: %w", corp, err)
 	}
@@ -755,11 +754,10 @@ func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]a
 		in = within(chainPK(corp), rowPrefix+padded(0), rowPrefix+padded(q.From))
 		in.ScanIndexForward = aws.Bool(false)
 	}
-	in.Limit = aws.Int32(int32(min(max(q.Limit, 1), 1000)))
 	if !q.ChainOnly {
 		in = consistently(in)
 	}
-	rows, err := collect(atMost(q.Limit, l.query(ctx, l.client, in)), readRow)
+	rows, err := collect(l.first(ctx, l.client, q.Limit, in), readRow)
 	if err == nil && !q.ChainOnly {
 		err = l.addProgress(ctx, corp, rows)
 	}
@@ -860,8 +858,7 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) erro
 func (l *Ledger) Replays(ctx context.Context, corp string, limit int) ([]decode.Replay, error) {
 	in := startingWith(jobsPK(corp), replayPrefix)
 	in.ScanIndexForward = aws.Bool(false)
-	in.Limit = aws.Int32(int32(limit))
-	all, err := collect(atMost(limit, l.query(ctx, l.client, in)), readReplay)
+	all, err := collect(l.first(ctx, l.client, limit, in), readReplay)
 	if err != nil {
 		return nil, fmt.Errorf("listing replays of corp %s: %w", corp, err)
 	}

@@ -344,7 +344,7 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 	in := consistently(startingWith(corp, lanePrefix(lane)))
 	in.FilterExpression = aws.String("not_before <= :now")
 	in.ExpressionAttributeValues[":now"] = moment(now)
-	ids, err := collect(atMost(limit, m.query(ctx, m.client, in)), func(it item) (string, error) {
+	ids, err := collect(m.first(ctx, m.client, limit, in), func(it item) (string, error) {
 		_, id, err := listed(it)
 		return id, err
 	})
@@ -362,11 +362,9 @@ const waitingRead = 200
 // stand for all: files are spread over the lanes by a digest. If none of these
 // deadlines is after now, a second Query looks for one.
 func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error) {
-	in := startingWith(corp, waitingPrefix)
-	in.Limit = aws.Int32(waitingRead)
 	due := make(map[int]bool)
 	n := 0
-	for it, err := range atMost(waitingRead, m.query(ctx, m.client, in)) {
+	for it, err := range m.first(ctx, m.client, waitingRead, startingWith(corp, waitingPrefix)) {
 		var f waitingFile
 		if err == nil {
 			f, err = readWaiting(it)
@@ -420,8 +418,7 @@ func (m *Media) nextDeadline(ctx context.Context, corp string, lane int, now tim
 		return time.Time{}, err
 	}
 	in := within(corp, lanePrefix(lane)+later, lanePrefix(lane)+"~")
-	in.Limit = aws.Int32(1)
-	deadlines, err := collect(atMost(1, m.query(ctx, m.client, in)), func(it item) (time.Time, error) {
+	deadlines, err := collect(m.first(ctx, m.client, 1, in), func(it item) (time.Time, error) {
 		deadline, _, err := listed(it)
 		return deadline, err
 	})
@@ -435,7 +432,7 @@ func (m *Media) nextDeadline(ctx context.Context, corp string, lane int, now tim
 // [media.BacklogBound].
 func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.Backlog, error) {
 	b := media.Backlog{Problems: make(map[media.State]int)}
-	for it, err := range atMost(media.BacklogBound, m.query(ctx, m.client, startingWith(corp, waitingPrefix))) {
+	for it, err := range m.first(ctx, m.client, media.BacklogBound, startingWith(corp, waitingPrefix)) {
 		var deadline time.Time
 		if err == nil {
 			deadline, _, err = listed(it)
@@ -445,7 +442,7 @@ func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.
 		}
 		b.Wait(deadline, now)
 	}
-	for it, err := range atMost(media.BacklogBound, m.query(ctx, m.client, startingWith(corp, problemPrefix))) {
+	for it, err := range m.first(ctx, m.client, media.BacklogBound, startingWith(corp, problemPrefix)) {
 		if err != nil {
 			return media.Backlog{}, fmt.Errorf("counting files of corp %s with a problem: %w", corp, err)
 		}
@@ -459,7 +456,7 @@ func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.
 func (m *Media) FileProblems(ctx context.Context, corp string, limit int) ([]media.File, error) {
 	in := startingWith(corp, problemPrefix)
 	in.ScanIndexForward = aws.Bool(false)
-	ids, err := collect(atMost(limit, m.query(ctx, m.client, in)), func(it item) (string, error) {
+	ids, err := collect(m.first(ctx, m.client, limit, in), func(it item) (string, error) {
 		_, id, err := listed(it)
 		return id, err
 	})

@@ -458,7 +458,7 @@ func (m *Messages) ListSetAside(ctx context.Context, corp string, afterSeq uint6
 		return nil, false, nil
 	}
 	in := within(setAsidePK(corp), padded(afterSeq+1), padded(math.MaxUint64))
-	all, err := collect(atMost(limit+1, m.query(ctx, m.client, in)), readSetAside(corp))
+	all, err := collect(m.first(ctx, m.client, limit+1, in), readSetAside(corp))
 	if err != nil {
 		return nil, false, fmt.Errorf("listing records set aside of corp %s: %w", corp, err)
 	}
@@ -650,9 +650,7 @@ func (m *Messages) NamesRoom(ctx context.Context, corp, id string) (bool, error)
 
 // has reports whether a partition has an item. It reads a single one.
 func (m *Messages) has(ctx context.Context, pk string) (bool, error) {
-	in := partition(pk)
-	in.Limit = aws.Int32(1)
-	for _, err := range atMost(1, m.query(ctx, m.client, in)) {
+	for _, err := range m.first(ctx, m.client, 1, partition(pk)) {
 		if err != nil {
 			return false, fmt.Errorf("looking for messages: %w", err)
 		}

@@ -191,7 +191,7 @@ func known[K any](ctx context.Context, c *Contacts, corp, prefix string, ids []s
 // ListPeople lists all people with an item, in the order of their keys, at most
 // limit. cursor and next are as for [Readings.Readings].
 func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit int) (_ []directory.Person, next string, _ error) {
-	list, next, err := listPage(c.list(ctx, corp, personPrefix, cursor), limit, func(it item) (directory.Person, error) {
+	list, next, err := listPage(c.list(ctx, corp, personPrefix, cursor, limit+1), limit, func(it item) (directory.Person, error) {
 		id, k, err := readPerson(it)
 		return directory.BestPerson(id, k), err
 	})
@@ -203,7 +203,7 @@ func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit in
 
 // ListRooms is like [Contacts.ListPeople].
 func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int) (_ []directory.Room, next string, _ error) {
-	list, next, err := listPage(c.list(ctx, corp, roomPrefix, cursor), limit, func(it item) (directory.Room, error) {
+	list, next, err := listPage(c.list(ctx, corp, roomPrefix, cursor, limit+1), limit, func(it item) (directory.Room, error) {
 		id, k, err := readRoom(it)
 		return directory.BestRoom(id, k), err
 	})
@@ -216,10 +216,10 @@ func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int
 // keysEnd sorts after every character that an escaped id can have.
 const keysEnd = "\x7f"
 
-// list selects the keys with a prefix that follow cursor.
-func (c *Contacts) list(ctx context.Context, corp, prefix, cursor string) iter.Seq2[item, error] {
+// list reads the first n items whose keys have a prefix and follow cursor.
+func (c *Contacts) list(ctx context.Context, corp, prefix, cursor string, n int) iter.Seq2[item, error] {
 	end := prefix + keysEnd
-	return c.query(ctx, c.client, within(corp, after(prefix, end, cursor), end))
+	return c.first(ctx, c.client, n, within(corp, after(prefix, end, cursor), end))
 }
 
 // SavePerson implements [directory.NameKeeper].

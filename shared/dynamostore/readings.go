@@ -89,7 +89,7 @@ func (v *Readings) Readings(ctx context.Context, corp string, day archive.Day, c
 		in.KeyConditionExpression = aws.String("pk = :pk AND sk > :after")
 		in.ExpressionAttributeValues[":after"] = text(cursor)
 	}
-	readings, next, err := listPage(v.query(ctx, v.client, in), limit, func(it item) (archive.Reading, error) {
+	readings, next, err := listPage(v.first(ctx, v.client, limit+1, in), limit, func(it item) (archive.Reading, error) {
 		reading, err := readItem[readingItem](it)
 		reading.Corp = corp
 		return archive.Reading(reading), err

@@ -92,8 +92,7 @@ func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.Co
 // message, at most limit, and says whether there are more.
 func (m *Messages) FirstRevocations(ctx context.Context, corp string, conv archive.ConversationID, limit int) (_ []archive.Revocation, more bool, _ error) {
 	in := consistently(partition(revocationPK(corp, conv)))
-	in.Limit = aws.Int32(int32(limit + 1))
-	list, next, err := listPage(m.query(ctx, m.client, in), limit, func(it item) (archive.Revocation, error) {
+	list, next, err := listPage(m.first(ctx, m.client, limit+1, in), limit, func(it item) (archive.Revocation, error) {
 		return readRevocation(corp, conv, it)
 	})
 	if err != nil {
