@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,15 @@ func TestQuantile(t *testing.T) {
 	}
 	if p50, p99 := quantile(values, 0.5), quantile(values, 0.99); p50 != 150 || p99 != 297 {
 		t.Errorf("got p50 %v and p99 %v, want 150 and 297, which is not the slowest", p50, p99)
+	}
+}
+
+// A function whose clients are not found would be compared with a bare one.
+func TestClientsOf(t *testing.T) {
+	t.Parallel()
+	got, err := clientsOf("../../..", "InspectFunction")
+	if want := []string{"dynamodb", "eventbridge", "secretsmanager", "sns", "sqs"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 }
 

