@@ -238,14 +238,17 @@ func upTo(corp *wecom.Corp) func(people.Progress) bool {
 // functions of meanwhile again and again. Requests that the end of an earlier run lost
 // are sent again after a quarter of an hour.
 func drained(ctx context.Context, watch *people.Watcher, all func(people.Progress) bool, meanwhile ...func()) error {
-	for before, since := -1, time.Now(); ; time.Sleep(200 * time.Millisecond) {
+	for before, since := -1, time.Now(); ; {
 		for _, do := range meanwhile {
 			do()
 		}
+		begun := time.Now()
 		p, err := watch.Look(ctx)
 		if err != nil {
 			return err
 		}
+		// A look counts all files that wait: with a backlog it keeps the store busy itself.
+		pause := max(200*time.Millisecond, 4*time.Since(begun))
 		if p.Pending == 0 && all(p) {
 			return nil
 		}
@@ -255,5 +258,6 @@ func drained(ctx context.Context, watch *people.Watcher, all func(people.Progres
 		if time.Since(since) > 20*time.Minute {
 			return fmt.Errorf("the archive stands still at %+v", p)
 		}
+		time.Sleep(pause)
 	}
 }
