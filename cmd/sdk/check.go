@@ -63,6 +63,9 @@ func check(ctx context.Context, out io.Writer, p vendorPackage, worker string) e
 	return probeOffline(ctx, out, worker, file)
 }
 
+// glibcVersion is the form of a version that is shown on the operator's terminal.
+var glibcVersion = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*$`)
+
 // linked reports the newest version of glibc that the library needs.
 func linked(out io.Writer, file string) error {
 	f, err := elf.Open(file)
@@ -76,7 +79,7 @@ func linked(out io.Writer, file string) error {
 	}
 	newest := ""
 	for _, s := range symbols {
-		if v, ok := strings.CutPrefix(s.Version, "GLIBC_"); ok && older(newest, v) {
+		if v, ok := strings.CutPrefix(s.Version, "GLIBC_"); ok && glibcVersion.MatchString(v) && older(newest, v) {
 			newest = v
 		}
 	}

@@ -4,9 +4,14 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/yunduo-scrm/archive/local/standin"
 )
 
 // A vendor's package of any bytes is read or refused, and so are the sums and the
@@ -37,5 +42,40 @@ func FuzzPackage(f *testing.F) {
 		}
 		_ = p.checkSums() // an error is an answer
 		_, _ = p.release()
+	})
+}
+
+var glibcLine = regexp.MustCompile(`^glibc    (any|[0-9.]+); [a-zA-Z0-9 .:]+\n$`)
+
+// A library's file of any bytes gives one line about glibc, with a version that the
+// file names, or an error; and one line for each path of certificates, which the file
+// holds.
+func FuzzLibrary(f *testing.F) {
+	f.Add(standin.Shape(elf.EM_X86_64, "2.17"))
+	f.Add(standin.Shape(elf.EM_X86_64, "9.\n9"))
+	f.Add(append(standin.Shape(elf.EM_AARCH64, "PRIVATE"), "/etc/ssl/cert.pem\x00/usr/x/ca-bundle"...))
+	f.Add([]byte("\x7fELF"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file := filepath.Join(t.TempDir(), libraryName)
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		err := linked(&out, file)
+		m := glibcLine.FindSubmatch(out.Bytes())
+		if (err == nil) != (m != nil) || err != nil && out.Len() > 0 {
+			t.Fatalf("got %q and %v", &out, err)
+		}
+		if m != nil && string(m[1]) != "any" && !bytes.Contains(b, append([]byte("GLIBC_"), m[1]...)) {
+			t.Errorf("got %q, which the file does not name", &out)
+		}
+		out.Reset()
+		certificates(&out, b)
+		for line := range strings.Lines(out.String()) {
+			path, _, _ := strings.Cut(strings.TrimPrefix(line, "certs    "), " (")
+			if line != "certs    the library contains no path of certificates\n" && (!strings.HasPrefix(path, "/") || !bytes.Contains(b, []byte(path))) {
+				t.Errorf("got %q, which the file does not hold", line)
+			}
+		}
 	})
 }
