@@ -371,6 +371,79 @@ func FuzzSealAndOpen(f *testing.F) {
 	})
 }
 
+// A text of any form, a timestamp and a nonce as a request carries them: an error is one
+// of the three. What programs on the way do to a text in base64 changes nothing, and a
+// signature is good for its own values only.
+func FuzzReceived(f *testing.F) {
+	for _, v := range vectors {
+		f.Add(v.sealed.Encrypted, v.sealed.Timestamp, v.sealed.Nonce)
+	}
+	f.Add("P9nA zCzy", "", "\x00")
+	f.Add("P9nA\r\n====", "-1", "zzz")
+	v := vectors[0]
+	box := v.box(f)
+	f.Fuzz(func(t *testing.T, text, timestamp, nonce string) {
+		s := sign(v, msgcrypt.Sealed{Timestamp: timestamp, Nonce: nonce, Encrypted: text})
+		got, err := box.Open(s)
+		if err != nil && (got != nil || err != msgcrypt.ErrSignature && err != msgcrypt.ErrMalformed && err != msgcrypt.ErrReceiver) {
+			t.Errorf("got %q, %v", got, err)
+		}
+		if errors.Is(err, msgcrypt.ErrSignature) {
+			t.Error("refused its own signature")
+		}
+		if chars := len(text) - strings.Count(text, "\n") - strings.Count(text, "\r"); chars%4 == 0 && !strings.Contains(text, " ") {
+			damaged := s
+			damaged.Encrypted = strings.ReplaceAll(text, "+", " ")
+			if ends := len(text) - len(strings.TrimRight(text, "=")); ends < 4 {
+				damaged.Encrypted = strings.TrimRight(damaged.Encrypted, "=")
+			}
+			if again, e := box.Open(damaged); e != err || !bytes.Equal(again, got) {
+				t.Errorf("got %q, %v after the way, want %q, %v", again, e, got, err)
+			}
+		}
+		s.Nonce += "x"
+		if _, err := box.Open(s); err != msgcrypt.ErrSignature {
+			t.Errorf("got %v for a signature of another nonce", err)
+		}
+	})
+}
+
+// What was encrypted is a message exactly if it is 16 bytes, a length, a message of
+// this length, the receiver and the padding.
+func FuzzLayout(f *testing.F) {
+	v := vectors[0]
+	box := v.box(f)
+	f.Add(pad(layout(2, "hi", v.receiver)))
+	f.Add(pad(layout(0, "", v.receiver)))
+	f.Add(pad(layout(1<<32-1, "hi", v.receiver)))
+	f.Add(pad(layout(1, "hi", v.receiver)))
+	f.Add(bytes.Repeat([]byte{16}, 16))
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		plain = plain[:len(plain)/aes.BlockSize*aes.BlockSize]
+		got, err := box.Open(seal(t, v, bytes.Clone(plain)))
+		if err != nil {
+			if got != nil {
+				t.Errorf("got %q with %v", got, err)
+			}
+			for n := 1; n <= 32 && n <= len(plain); n++ {
+				inner := plain[:len(plain)-n]
+				at := len(inner) - len(v.receiver)
+				whole := at >= 20 && string(inner[at:]) == v.receiver && binary.BigEndian.Uint32(inner[16:]) == uint32(at-20)
+				if whole && bytes.Equal(plain[len(inner):], bytes.Repeat([]byte{byte(n)}, n)) {
+					t.Errorf("refused a message of %d bytes: %v", at-20, err)
+				}
+			}
+			return
+		}
+		n := int(plain[len(plain)-1])
+		again := layout(uint32(len(got)), string(got), v.receiver)
+		copy(again, plain[:16])
+		if n < 1 || n > 32 || !bytes.Equal(append(again, bytes.Repeat([]byte{byte(n)}, n)...), plain) {
+			t.Errorf("got %q from %q", got, plain)
+		}
+	})
+}
+
 // What XML forbids stays visible as U+FFFD: without it an id could be another
 // person's.
 func TestReadElementsKeepsDamageVisible(t *testing.T) {

@@ -98,6 +98,8 @@ func TestSealFails(t *testing.T) {
 	}
 }
 
+// A text of any form opens for one use at most. Where texts are hidden, only the key's
+// holder makes one.
 func FuzzOpen(f *testing.F) {
 	use := opaque.UseOf("a")
 	text, err := use.Seal(place{1, "x"})
@@ -105,10 +107,18 @@ func FuzzOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	f.Add(text + "\n")
+	hidden := use.HiddenBy(opaque.NewKey())
 	f.Fuzz(func(t *testing.T, s string) {
 		var p place
-		if err := use.Open(s, &p); err != nil && !errors.Is(err, opaque.ErrForeign) {
+		err := use.Open(s, &p)
+		if err != nil && !errors.Is(err, opaque.ErrForeign) {
 			t.Errorf("got %v", err)
+		}
+		for name, other := range map[string]opaque.Use{"another use": opaque.UseOf("a", ""), "a hidden use": hidden} {
+			if otherErr := other.Open(s, &place{}); !errors.Is(otherErr, opaque.ErrForeign) && (err == nil || name == "a hidden use") {
+				t.Errorf("%q opens for %s: %v", s, name, otherErr)
+			}
 		}
 	})
 }

@@ -1,6 +1,9 @@
 package wecomapi_test
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -8,6 +11,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
@@ -64,5 +68,62 @@ func FuzzAnswers(f *testing.F) {
 		check(nil, err)
 		_, err = client.RoomConsents(t.Context(), c, "wr1")
 		check(nil, err)
+	})
+}
+
+// An answer to gettoken of any bytes gives a token or an error of WeCom's API. Accepts
+// and the next call agree on it, so no call is made without a token; the errcode of a
+// well-formed refusal is the error's, and an error quotes neither secret nor answer.
+func FuzzTokens(f *testing.F) {
+	for _, answer := range []string{
+		`{"errcode":0,"errmsg":"ok","access_token":"t","expires_in":7200}`, `{"errcode":"0","access_token":7,"expires_in":"-1"}`, `{"errcode":0,"access_token":""}`,
+		`{"access_token":"t"}`, `{"errcode":40001,"errmsg":"invalid credential, from ip: 1.2.3.4"}`, `[{"errcode":0,"access_token":"t","expires_in":1e99}]`,
+		`"{\"errcode\":0,\"access_token\":\"t\"}"`, `{"errcode":0,"access_token":"a&b=%zz\u0000"}`, `{"errcode":0,"access_token":"t"`, "\xff", `null`,
+	} {
+		f.Add([]byte(answer))
+	}
+	var answer atomic.Pointer[[]byte]
+	var shown atomic.Pointer[string]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cgi-bin/gettoken" {
+			_, _ = w.Write(*answer.Load())
+			return
+		}
+		token := r.URL.Query().Get("access_token")
+		shown.Store(&token)
+		_, _ = w.Write([]byte(`{"errcode":0,"name":"n"}`))
+	}))
+	f.Cleanup(server.Close)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		answer.Store(&body)
+		shown.Store(nil)
+		client := newClient(t, &clock{now: time.Unix(1e9, 0)}, server.URL, "")
+		c := directory.Credential{Corp: corpA, Secret: secret.New("very-secret")}
+		err := client.Accepts(t.Context(), c)
+		_, callErr := client.Member(t.Context(), c, "a")
+		token := shown.Load()
+		if (err == nil) != (callErr == nil) || (err == nil) != (token != nil) || token != nil && *token == "" {
+			t.Errorf("%q: Accepts says %v, a call %v, with the token %v", body, err, callErr, token)
+		}
+		refusal, ok := errors.AsType[*directory.APIError](err)
+		if err != nil && (!ok || refusal.Op != "gettoken" || strings.Contains(err.Error(), "very-secret")) {
+			t.Errorf("%q: got the error %v", body, err)
+		}
+		if err != nil && err.Error() != "gettoken: "+string(refusal.Cause) && err.Error() != fmt.Sprint("gettoken: errcode ", refusal.Code) {
+			t.Errorf("%q: the error quotes: %v", body, err)
+		}
+		var plain struct {
+			Code  *int    `json:"errcode"`
+			Token *string `json:"access_token"`
+		}
+		if !utf8.Valid(body) || json.Unmarshal(body, &plain) != nil || plain.Code == nil || strings.Count(strings.ToLower(string(body)), "errcode") != 1 {
+			return
+		}
+		if *plain.Code != 0 && (refusal == nil || refusal.Code != *plain.Code) {
+			t.Errorf("%q: got %v, want errcode %d", body, err, *plain.Code)
+		}
+		if *plain.Code == 0 && plain.Token != nil && err == nil && *token != *plain.Token && strings.Count(string(body), `"access_token"`) == 1 && !strings.Contains(string(body), `\`) {
+			t.Errorf("%q: called with the token %q", body, *token)
+		}
 	})
 }

@@ -1,6 +1,10 @@
 package chats
 
-import "github.com/yunduo-scrm/archive/shared/message"
+import (
+	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/message"
+)
 
 // What tests see of the answers, the bounds and the parts of an answer.
 type (
@@ -27,6 +31,7 @@ const (
 
 var (
 	Beginning = beginning
+	ByteRange = byteRange
 	DigestOf  = digestOf
 	MessageID = messageID
 )
@@ -38,4 +43,22 @@ func ShowUnknownFiles(corp string, v message.Content) any {
 		shown.Files = append(shown.Files, knownFiles{}.show(corp, "abc", n, f))
 	}
 	return shown
+}
+
+// StartOf returns where the query of a list of messages lets its page begin, or what it
+// surrounds.
+func StartOf(c *session.Call) (archive.Position, error) {
+	q, err := readListQuery(c, false)
+	switch {
+	case err != nil:
+		return archive.Position{}, err
+	case q.around != nil:
+		return *q.around, nil
+	}
+	return *q.messages.Start, nil
+}
+
+// PlaceOf is what a page token and an id of a message hold.
+func PlaceOf(conv archive.ConversationID, at archive.Position) any {
+	return place{conv, positionAt(at)}
 }
