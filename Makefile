@@ -38,10 +38,10 @@ READS_help        :=
 READS_OTHER       := ARCH
 # Each part of the fault suite reads its own.
 PARTS             := simulation mutants fuzz cloud contention
-READS_simulation  := SEEDS SEED
+READS_simulation  := SEEDS SEED AGAIN
 READS_mutants     := SEEDS
-READS_fuzz        := EACH
-READS_cloud       := RUNS SEED ARCH
+READS_fuzz        := EACH AGAIN
+READS_cloud       := RUNS SEED AGAIN ARCH
 READS_contention  := ARCH
 READS_torture      = PART $(if $(PART),$(READS_$(PART)),$(sort $(foreach p,$(PARTS),$(READS_$p))))
 
@@ -80,6 +80,9 @@ endif
 endif
 ifneq ($(filter-out 1,$(ONLINE)),)
 $(error ONLINE is "$(ONLINE)": want ONLINE=1, or leave it out)
+endif
+ifneq ($(filter-out 1,$(AGAIN)),)
+$(error AGAIN is "$(AGAIN)": want AGAIN=1, or leave it out)
 endif
 endif
 
@@ -336,7 +339,7 @@ check: ## Everything of test, with the race detector and staticcheck
 	@CGO_ENABLED=1 $(WITH_AWS) go test -race -vet=off -shuffle=on -timeout 30m ./...
 
 .PHONY: torture
-torture: ## Run a part of the fault suite, and go on where it stopped: PART=simulation|mutants|fuzz|cloud|contention (SEEDS=, SEED=, RUNS=, EACH=3m)
+torture: ## Run a part of the fault suite, and go on where it stopped: PART=simulation|mutants|fuzz|cloud|contention (SEEDS=, SEED=, RUNS=, EACH=3m, AGAIN=1)
 	$(call want,PART,PART=simulation)
 	$(call whole,SEEDS)
 	$(call whole,SEED)
@@ -345,7 +348,7 @@ torture: ## Run a part of the fault suite, and go on where it stopped: PART=simu
 	@$(if $(filter cloud contention,$(PART)),$(SETUP) test && $(MAKE) --no-print-directory build)
 	@mkdir -p $(BUILD)
 	@go build -o $(BUILD)/host/torture ./local/cmd/torture
-	@$(if $(filter cloud contention,$(PART)),$(WITH_AWS)) $(BUILD)/host/torture $(foreach v,SEEDS SEED RUNS EACH,$(if $($v),-$(call lower,$v) $($v))) $(PART)
+	@$(if $(filter cloud contention,$(PART)),$(WITH_AWS)) $(BUILD)/host/torture $(foreach v,SEEDS SEED RUNS EACH AGAIN,$(if $($v),-$(call lower,$v)=$($v))) $(PART)
 
 .PHONY: bench
 bench: ## Measure on this machine; every figure is from one run

@@ -139,8 +139,9 @@ func TestMakeRefuses(t *testing.T) {
 		{"deploy ENV=prod ARGS=--profile=other", "ARGS has --profile, which make ready would not see: set AWS_PROFILE instead.  Stop.\n"},
 		{"changeset ENV=prod ARGS='--config-env'", "ARGS has --config-env, which make ready would not see: change samconfig.toml instead.  Stop.\n"},
 		{"torture SEEDS=3", "PART is missing: make torture PART=simulation\n"},
-		{"torture PART=fuzz SEEDS=3", "make torture PART=fuzz does not read SEEDS: it reads PART, EACH.  Stop.\n"},
+		{"torture PART=fuzz SEEDS=3", "make torture PART=fuzz does not read SEEDS: it reads PART, EACH, AGAIN.  Stop.\n"},
 		{"torture PART=fuzz EACH=3", "EACH is \"3\": want a duration such as 30s or 3m.\n"},
+		{"torture PART=cloud AGAIN=yes", "AGAIN is \"yes\": want AGAIN=1, or leave it out.  Stop.\n"},
 		{"torture PART=simulation SEEDS=1.5", "SEEDS is \"1.5\": want a whole number above 0.\n"},
 		{"torture PART=x", "PART is \"x\": want one of simulation, mutants, fuzz, cloud, contention.  Stop.\n"},
 	} {

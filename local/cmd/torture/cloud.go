@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 )
 
 const e2e = "local/e2e"
 
-// tortured is the progress of the runs of the local cloud of one build of the tests.
+// tortured is the progress of the runs of the local cloud of one build: the tests, and
+// the functions and the worker that they run.
 type tortured struct {
 	Build string `json:"build"`
 	Done  []int  `json:"done"` // seeds
@@ -16,12 +19,16 @@ type tortured struct {
 
 // cloud runs the local cloud under the faults of each seed.
 func cloud(ctx context.Context, o options) error {
-	binary, build, err := o.compile(ctx, e2e, "e2e")
+	binary, _, err := o.compile(ctx, e2e, "e2e")
+	if err != nil {
+		return err
+	}
+	build, err := o.product(binary)
 	if err != nil {
 		return err
 	}
 	p := tortured{Build: build}
-	if last := (tortured{}); o.load("cloud", &last) == nil && last.Build == build {
+	if last := (tortured{}); !o.again && o.load("cloud", &last) == nil && last.Build == build {
 		p = last
 	}
 	seeds := []int{int(o.seed)}
@@ -31,10 +38,12 @@ func cloud(ctx context.Context, o options) error {
 			seeds = append(seeds, n+1)
 		}
 	}
+	ran := false
 	for _, n := range seeds {
 		if o.seed == 0 && slices.Contains(p.Done, n) {
 			continue
 		}
+		ran = true
 		cmd := command(ctx, e2e, binary, "-test.run=^TestTorture$", "-test.v", "-test.timeout=15m", fmt.Sprint("-torture-seed=", n), "-torture-faults=25", "-torture-talk=2000")
 		cmd.Stdout, cmd.Stderr = o.out, o.out
 		if err := cmd.Run(); err != nil {
@@ -45,7 +54,24 @@ func cloud(ctx context.Context, o options) error {
 			return err
 		}
 	}
+	if !ran {
+		o.finished(fmt.Sprintf("the %d runs are", o.runs))
+	}
 	return nil
+}
+
+// product is a digest of what a run of the local cloud starts: the binary of the tests,
+// every function, the worker, and the template that connects them. The tests start the
+// functions from build/, and link none of them.
+func (o options) product(binary string) (string, error) {
+	built, err := filepath.Glob(filepath.Join(o.root, "build", "*Function"))
+	if err != nil {
+		return "", err
+	}
+	if len(built) == 0 {
+		return "", errors.New("no function is built: make build")
+	}
+	return digest(append(built, filepath.Join(o.root, "build", "FinanceSdkLayer"), filepath.Join(o.root, "template.yaml"), binary)...)
 }
 
 // contend lets two pullers of one company run at once, under a flood of callbacks.
@@ -54,7 +80,7 @@ func contend(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	cmd := command(ctx, e2e, binary, "-test.run=^TestContention$", "-test.v", "-test.timeout=15m", "-contention")
+	cmd := command(ctx, e2e, binary, "-test.run=^TestContention$", "-test.v", "-test.timeout=30m", "-contention")
 	cmd.Stdout, cmd.Stderr = o.out, o.out
 	return cmd.Run()
 }

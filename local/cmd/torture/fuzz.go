@@ -50,10 +50,11 @@ func targets(root string) (list []target, err error) {
 	return list, err
 }
 
-// fuzzed is the progress of fuzzing: the targets that had their time.
+// fuzzed is the progress of fuzzing: the targets that had their time, each with the
+// digest of its package's tests, which link what the target tests.
 type fuzzed struct {
-	Each string   `json:"each"`
-	Done []string `json:"done"`
+	Each string            `json:"each"`
+	Done map[string]string `json:"done"`
 }
 
 // fuzz gives each target its time. What breaks a target is kept in its testdata, and
@@ -63,24 +64,35 @@ func fuzz(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	p := fuzzed{Each: o.each.String()}
-	if last := (fuzzed{}); o.load("fuzz", &last) == nil && last.Each == p.Each && len(last.Done) < len(all) {
+	p := fuzzed{Each: o.each.String(), Done: make(map[string]string)}
+	if last := (fuzzed{}); !o.again && o.load("fuzz", &last) == nil && last.Each == p.Each && last.Done != nil {
 		p = last
 	}
+	builds := make(map[string]string) // by package
+	ran := false
 	for i, t := range all {
-		if slices.Contains(p.Done, t.String()) {
+		if builds[t.Dir] == "" {
+			if _, builds[t.Dir], err = o.compile(ctx, t.Dir, "fuzz"); err != nil {
+				return err
+			}
+		}
+		if p.Done[t.String()] == builds[t.Dir] {
 			continue
 		}
+		ran = true
 		fmt.Fprintf(o.out, "%d of %d: %s\n", i+1, len(all), t)
 		cmd := command(ctx, o.root, "go", "test", "-vet=off", "-run", "^$", "-fuzz", "^"+t.Name+"$", "-fuzztime", o.each.String(), "./"+t.Dir)
 		cmd.Stdout, cmd.Stderr = o.out, o.out
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("%s: %w", t, err)
 		}
-		p.Done = append(p.Done, t.String())
+		p.Done[t.String()] = builds[t.Dir]
 		if err := o.save("fuzz", p); err != nil {
 			return err
 		}
+	}
+	if !ran {
+		o.finished(fmt.Sprintf("the %d targets are", len(all)))
 	}
 	return nil
 }

@@ -1,5 +1,5 @@
 // Command torture runs a part of the fault suite for as long as wanted, and goes on
-// where an interrupted run stopped:
+// where an interrupted run of the same build stopped:
 //
 //	torture simulation   play seeds; with -seed one alone, with its story
 //	torture mutants      break the product on purpose, and show which seed finds it
@@ -38,6 +38,7 @@ type options struct {
 	seeds, seed uint64
 	runs        int
 	each        time.Duration
+	again       bool // what this build has done counts as undone
 	root        string
 	out         io.Writer
 }
@@ -49,6 +50,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	f.Uint64Var(&o.seed, "seed", 0, "a seed to play alone")
 	f.IntVar(&o.runs, "runs", 20, "runs of the local cloud")
 	f.DurationVar(&o.each, "each", 3*time.Minute, "time for each fuzz target")
+	f.BoolVar(&o.again, "again", false, "start at the beginning, although this build was tested")
 	if err := flags.Parse(f, args); err != nil {
 		return err
 	}
@@ -80,10 +82,10 @@ var parts = map[string]struct {
 	run   func(context.Context, options) error
 	flags []string
 }{
-	"simulation": {simulate, []string{"seeds", "seed"}},
+	"simulation": {simulate, []string{"seeds", "seed", "again"}},
 	"mutants":    {hunt, []string{"seeds"}},
-	"fuzz":       {fuzz, []string{"each"}},
-	"cloud":      {cloud, []string{"runs", "seed"}},
+	"fuzz":       {fuzz, []string{"each", "again"}},
+	"cloud":      {cloud, []string{"runs", "seed", "again"}},
 	"contention": {contend, nil},
 }
 

@@ -41,9 +41,13 @@ func simulate(ctx context.Context, o options) error {
 		return cmd.Run()
 	}
 	p := played{Build: build, Next: 1}
-	if last := (played{}); o.load("simulation", &last) == nil && last.Build == build {
+	if last := (played{}); !o.again && o.load("simulation", &last) == nil && last.Build == build {
 		p = last
-		fmt.Fprintf(o.out, "going on at seed %d\n", p.Next)
+		if p.Next > o.seeds {
+			o.finished(fmt.Sprintf("%d seeds are", p.Next-1))
+		} else {
+			fmt.Fprintf(o.out, "going on at seed %d\n", p.Next)
+		}
 	}
 	for p.Next <= o.seeds && ctx.Err() == nil {
 		n := min(seedsAtOnce, o.seeds-p.Next+1)

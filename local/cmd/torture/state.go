@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -44,10 +46,38 @@ func (o options) compile(ctx context.Context, pkg, name string) (binary, build s
 	if said, err := command(ctx, o.root, "go", "test", "-vet=off", "-c", "-o", binary, "./"+pkg).CombinedOutput(); err != nil {
 		return "", "", fmt.Errorf("build the tests of %s: %w\n%s", pkg, err, said)
 	}
-	b, err := os.ReadFile(binary)
-	if err != nil {
-		return "", "", err
+	build, err = digest(binary)
+	return binary, build, err
+}
+
+// digest is a digest of files, and of the files in folders, with their paths.
+func digest(paths ...string) (string, error) {
+	sum := sha256.New()
+	for _, root := range paths {
+		err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			f, err := os.Open(p)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			content := sha256.New()
+			if _, err := io.Copy(content, f); err != nil {
+				return err
+			}
+			fmt.Fprintf(sum, "%q %x\n", p, content.Sum(nil))
+			return nil
+		})
+		if err != nil {
+			return "", fmt.Errorf("digest of a build: %w", err)
+		}
 	}
-	sum := sha256.Sum256(b)
-	return binary, hex.EncodeToString(sum[:]), nil
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// finished says that a part has nothing left to do.
+func (o options) finished(what string) {
+	fmt.Fprintf(o.out, "%s already done for this build: AGAIN=1 runs it again\n", what)
 }
