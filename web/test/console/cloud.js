@@ -89,6 +89,15 @@ export async function openWindow(browser, cloud, { language = 'zh', ...options }
   return page
 }
 
+/**
+ * The windows in which a test looks at every page: each language once, and each size once.
+ * The phone has English, whose words are the longer ones.
+ */
+export const looks = [
+  { language: 'zh', size: 'wide', options: { viewport: { width: 1280, height: 860 } } },
+  { language: 'en', size: 'phone', options: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true } },
+]
+
 /** Signs a prepared user in, and waits until a page of the console is there. */
 export async function signIn(page, cloud, user, path = '') {
   await page.goto(cloud.console + path)

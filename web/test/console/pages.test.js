@@ -1,11 +1,11 @@
-// Every page in both languages, wide and on a phone: nothing for axe, nothing
-// that the policy refuses, nothing wider than the window, and the size of the
+// Every page, in a wide window and on a phone: nothing for axe, nothing that the
+// policy refuses, nothing wider than the window, and the size of the
 // first view. `make gallery` has the chats; SCREENS=<folder> keeps pictures.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
-import { accessible, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+import { accessible, looks, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
 
 const corp = 'ww0123456789abcdef'
 const dist = new URL('../../../functions/api/internal/console/dist/', import.meta.url).pathname
@@ -51,10 +51,6 @@ async function setAsideIs(n) {
 
 const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(new Date())
 const paths = ['/status', '/scope', '/setup/0', '/setup/1', '/setup/2', '/setup/3', '/setup/4', '/setup/5', '/setup/6', '/setup/7', '/proof', `/proof/${today}`, '/proof/set-aside', '/proof/events', '/audit', '/nowhere']
-const windows = {
-  wide: { viewport: { width: 1280, height: 860 } },
-  phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
-}
 
 /** Finds tables that scroll sideways. */
 async function fits(page, path) {
@@ -63,27 +59,25 @@ async function fits(page, path) {
   assert.deepEqual(boxes.filter(([, wider]) => wider > 0), [], path)
 }
 
-for (const language of ['zh', 'en']) {
-  for (const [size, options] of Object.entries(windows)) {
-    test(`pages in ${language}, ${size}`, async () => {
-      const page = await openWindow(browser, cloud, { language, ...options })
-      await signIn(page, cloud, `all@${corp}`, paths[0])
-      for (const path of paths) {
-        // A change within the page, as by a link: the session goes on.
-        await page.evaluate((to) => { history.pushState(history.state, '', to); dispatchEvent(new PopStateEvent('popstate', { state: history.state })) }, `/console${path}`)
-        await page.waitForFunction((to) => location.pathname === to, `/console${path}`)
-        await page.locator('main h1').waitFor({ state: 'attached' })
-        await page.waitForFunction(() => !document.querySelector('.loading, [aria-busy=true]'))
-        assert.deepEqual(await accessible(page), [], path)
-        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-        assert.ok(wider <= 0, `${path} is ${wider} px wider than the window`)
-        if (size === 'phone') await fits(page, path)
-        if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-${size}${path.replaceAll('/', '-')}.png`, fullPage: true })
-      }
-      assert.deepEqual(page.complaints, [])
-      await page.context().close()
-    })
-  }
+for (const { language, size, options } of looks) {
+  test(`pages in ${language}, ${size}`, async () => {
+    const page = await openWindow(browser, cloud, { language, ...options })
+    await signIn(page, cloud, `all@${corp}`, paths[0])
+    for (const path of paths) {
+      // A change within the page, as by a link: the session goes on.
+      await page.evaluate((to) => { history.pushState(history.state, '', to); dispatchEvent(new PopStateEvent('popstate', { state: history.state })) }, `/console${path}`)
+      await page.waitForFunction((to) => location.pathname === to, `/console${path}`)
+      await page.locator('main h1').waitFor({ state: 'attached' })
+      await page.waitForFunction(() => !document.querySelector('.loading, [aria-busy=true]'))
+      assert.deepEqual(await accessible(page), [], path)
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+      assert.ok(wider <= 0, `${path} is ${wider} px wider than the window`)
+      if (size === 'phone') await fits(page, path)
+      if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-${size}${path.replaceAll('/', '-')}.png`, fullPage: true })
+    }
+    assert.deepEqual(page.complaints, [])
+    await page.context().close()
+  })
 }
 
 /** Presses a button within a place and returns the file that it saves. */

@@ -245,12 +245,13 @@ describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () =>
 })
 
 // Most causes need an outage or days to come, so the answers are changed on their way. The
-// texts are the archive's: a test of the API keeps causes.json.
-for (const [language, operators, ask] of [['zh', '由运维人员处理', '重新检查'], ['en', 'For operations', 'Check again']]) {
-  test(`the page says every cause, with its remedy, in ${language}`, async (t) => {
+// texts are the archive's: a test of the API keeps causes.json, in both languages. The page
+// shows them as they are, so each is read in one language.
+for (const [n, [language, operators, ask]] of [['zh', '由运维人员处理', '重新检查'], ['en', 'For operations', 'Check again']].entries()) {
+  test(`the page says the causes with their remedies, in ${language}`, async (t) => {
     const id = `wwcauses${language}00000001`
     await company(id)
-    const causes = JSON.parse(await readFile(new URL('causes.json', import.meta.url), 'utf8'))[language]
+    const causes = JSON.parse(await readFile(new URL('causes.json', import.meta.url), 'utf8'))[language].filter((_, i) => i % 2 === n)
     /** A check has one cause at a time. */
     const rounds = []
     for (const c of causes) (rounds.find((r) => r.every((x) => x.check !== c.check)) ?? rounds[rounds.push([]) - 1]).push(c)

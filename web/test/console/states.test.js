@@ -1,10 +1,10 @@
 // Every page in its states: before an answer has come, when the person may not see it, when
 // the archive fails or cannot be reached, where nothing is archived yet, and where archiving
-// is switched off. Each state is looked at in both languages, wide and on a phone.
+// is switched off.
 // SCREENS=<folder> keeps pictures.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { accessible, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+import { accessible, looks, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
 
 const fresh = 'wwstates0000000001'
 const corp = 'ww0123456789abcdef'
@@ -45,14 +45,9 @@ const words = {
     switchedOff: ': 系统迁移', isOff: 'Archiving is off', notOn: 'Archiving is off. Do step 5 first.', unused: 'Not used', wasOn: '明天九点到',
   },
 }
-const windows = {
-  wide: { viewport: { width: 1280, height: 860 } },
-  phone: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true },
-}
-
 /** Opens a window for a user, whose requests about the company a test then answers. */
-async function open(t, language, size, user, path) {
-  const page = await openWindow(browser, cloud, { language, ...windows[size], reducedMotion: 'reduce' })
+async function open(t, { language, size, options }, user, path) {
+  const page = await openWindow(browser, cloud, { language, ...options, reducedMotion: 'reduce' })
   const held = []
   let mode = () => 'open'
   const answer = (route) => {
@@ -146,115 +141,113 @@ async function walk(page, w, name, { begin, place, waits, parts, then, absent })
   await page.sound(`${name} at last`)
 }
 
-for (const [language, w] of Object.entries(words)) {
-  describe(language, { concurrency: 2 }, () => {
-    for (const size of Object.keys(windows)) {
-      test(`a company without a message, ${size}`, async (t) => {
-        const page = await open(t, language, size, `all@${fresh}`, '/nowhere')
-        const [main, parties, conversations] = [page.getByRole('main'), page.locator('.parties'), page.locator('.conversations')]
-        for (const [path, then, more] of [
-          ['/setup/0', main.getByRole('button', { name: w.rename }), { parts: (path) => path !== `/v1/corps/${fresh}`, absent: w.register }],
-          ['/status', w.never, { parts: (path) => path.endsWith('/status') }],
-          ['/scope', w.scope],
-          ['/proof', today],
-          [`/proof/${today}`, w.statement],
-          ['/proof/record/1', w.row],
-          ['/proof/set-aside', w.aside],
-          ['/proof/events', w.events],
-          ['/audit/2020-01-05', w.readings],
-          ['/chats/members', w.people, { place: parties }],
-          ['/chats/members?of=nobody', w.chats, { place: conversations }],
-          ['/open?member=nobody&external_contact=wmNobody', w.pair],
-        ]) {
-          await walk(page, w, path.slice(1).split('?')[0] + (path.includes('of=') ? ' of' : ''), { begin: () => go(page, path), place: main, then, ...more })
-        }
-        await go(page, '/setup/6')
-        await page.getByText(w.notOn).waitFor()
-        await page.sound('setup 6')
+describe('each page in its states', { concurrency: 2 }, () => {
+  for (const look of looks) {
+    const w = words[look.language]
+    test(`a company without a message, ${look.size}`, async (t) => {
+      const page = await open(t, look, `all@${fresh}`, '/nowhere')
+      const [main, parties, conversations] = [page.getByRole('main'), page.locator('.parties'), page.locator('.conversations')]
+      for (const [path, then, more] of [
+        ['/setup/0', main.getByRole('button', { name: w.rename }), { parts: (path) => path !== `/v1/corps/${fresh}`, absent: w.register }],
+        ['/status', w.never, { parts: (path) => path.endsWith('/status') }],
+        ['/scope', w.scope],
+        ['/proof', today],
+        [`/proof/${today}`, w.statement],
+        ['/proof/record/1', w.row],
+        ['/proof/set-aside', w.aside],
+        ['/proof/events', w.events],
+        ['/audit/2020-01-05', w.readings],
+        ['/chats/members', w.people, { place: parties }],
+        ['/chats/members?of=nobody', w.chats, { place: conversations }],
+        ['/open?member=nobody&external_contact=wmNobody', w.pair],
+      ]) {
+        await walk(page, w, path.slice(1).split('?')[0] + (path.includes('of=') ? ' of' : ''), { begin: () => go(page, path), place: main, then, ...more })
+      }
+      await go(page, '/setup/6')
+      await page.getByText(w.notOn).waitFor()
+      await page.sound('setup 6')
+    })
+
+    test(`a company with a chat, ${look.size}`, async (t) => {
+      const page = await open(t, look, `all@${corp}`, '/nowhere')
+      const side = page.locator('.side')
+      await walk(page, w, 'chat', { begin: () => go(page, `/c/${chat.id}?as=${chat.member}`), place: page.locator('.chat'), then: w.wasOn })
+
+      const dates = page.getByRole('dialog', { name: w.jump })
+      await walk(page, w, 'dates', { begin: () => page.getByRole('button', { name: w.jump }).click(), place: dates, then: dates.getByRole('group', { name: w.days }).getByRole('button') })
+      await page.keyboard.press('Escape')
+      await dates.waitFor({ state: 'detached' })
+
+      const search = page.locator('.search')
+      await walk(page, w, 'search', {
+        begin: async () => {
+          await page.locator('.chat-tools').getByRole('button', { name: w.search }).click()
+          await page.getByRole('searchbox', { name: w.searchField }).fill('九点')
+          await page.keyboard.press('Enter')
+        },
+        place: search, waits: search.getByText(w.searching), then: search.getByText(w.hit),
       })
+      await page.keyboard.press('Escape')
 
-      test(`a company with a chat, ${size}`, async (t) => {
-        const page = await open(t, language, size, `all@${corp}`, '/nowhere')
-        const side = page.locator('.side')
-        await walk(page, w, 'chat', { begin: () => go(page, `/c/${chat.id}?as=${chat.member}`), place: page.locator('.chat'), then: w.wasOn })
+      await walk(page, w, 'info', { begin: () => page.getByRole('button', { name: w.info }).click(), place: side, then: w.noConsents })
+      await page.keyboard.press('Escape')
+      await side.waitFor({ state: 'detached' })
 
-        const dates = page.getByRole('dialog', { name: w.jump })
-        await walk(page, w, 'dates', { begin: () => page.getByRole('button', { name: w.jump }).click(), place: dates, then: dates.getByRole('group', { name: w.days }).getByRole('button') })
-        await page.keyboard.press('Escape')
-        await dates.waitFor({ state: 'detached' })
+      // The original that could not be read is read again.
+      await page.locator('article').hover()
+      await page.getByRole('button', { name: w.details }).click()
+      page.answers(503)
+      await side.getByRole('button', { name: w.original }).click()
+      await failures(side).getByText(w[503]).waitFor()
+      const hidden = await failures(side).evaluate((notice) => notice.getBoundingClientRect().bottom - innerHeight)
+      assert.ok(hidden < 1, `the failure ends ${hidden} px below the window`)
+      await page.sound('original 503')
+      page.answers('open')
+      await retry(side, w)
+      await side.getByText(w.checked).waitFor()
+      assert.equal(await failures(side).count(), 0)
 
-        const search = page.locator('.search')
-        await walk(page, w, 'search', {
-          begin: async () => {
-            await page.locator('.chat-tools').getByRole('button', { name: w.search }).click()
-            await page.getByRole('searchbox', { name: w.searchField }).fill('九点')
-            await page.keyboard.press('Enter')
-          },
-          place: search, waits: search.getByText(w.searching), then: search.getByText(w.hit),
-        })
-        await page.keyboard.press('Escape')
+      const dialog = page.getByRole('dialog')
+      await go(page, `/chats/members?of=${chat.member}`)
+      await walk(page, w, 'consents', { begin: () => page.getByRole('button', { name: w.consents }).click(), place: dialog, then: w.noConsents })
+      await page.keyboard.press('Escape')
 
-        await walk(page, w, 'info', { begin: () => page.getByRole('button', { name: w.info }).click(), place: side, then: w.noConsents })
-        await page.keyboard.press('Escape')
-        await side.waitFor({ state: 'detached' })
+      // Switching off is asked for, and a failure says so in the dialog.
+      await go(page, '/setup/5')
+      await page.getByRole('switch', { name: w.switch }).click()
+      const asks = page.getByRole('dialog', { name: w.turnOff })
+      await asks.waitFor()
+      await page.sound('turn off')
+      page.answers(503)
+      await asks.getByRole('button', { name: w.off }).click()
+      await failures(asks).getByText(w[503]).waitFor()
+      await page.sound('turn off 503')
+      page.answers('open')
+      await asks.getByRole('button', { name: w.cancel }).click()
+      await asks.waitFor({ state: 'detached' })
+      assert.equal(await failures(page.getByRole('main')).count(), 0, 'a question that was closed leaves its failure')
 
-        // The original that could not be read is read again.
-        await page.locator('article').hover()
-        await page.getByRole('button', { name: w.details }).click()
-        page.answers(503)
-        await side.getByRole('button', { name: w.original }).click()
-        await failures(side).getByText(w[503]).waitFor()
-        const hidden = await failures(side).evaluate((notice) => notice.getBoundingClientRect().bottom - innerHeight)
-        assert.ok(hidden < 1, `the failure ends ${hidden} px below the window`)
-        await page.sound('original 503')
-        page.answers('open')
-        await retry(side, w)
-        await side.getByText(w.checked).waitFor()
-        assert.equal(await failures(side).count(), 0)
-
-        const dialog = page.getByRole('dialog')
-        await go(page, `/chats/members?of=${chat.member}`)
-        await walk(page, w, 'consents', { begin: () => page.getByRole('button', { name: w.consents }).click(), place: dialog, then: w.noConsents })
-        await page.keyboard.press('Escape')
-
-        // Switching off is asked for, and a failure says so in the dialog.
-        await go(page, '/setup/5')
-        await page.getByRole('switch', { name: w.switch }).click()
-        const asks = page.getByRole('dialog', { name: w.turnOff })
-        await asks.waitFor()
-        await page.sound('turn off')
-        page.answers(503)
-        await asks.getByRole('button', { name: w.off }).click()
-        await failures(asks).getByText(w[503]).waitFor()
-        await page.sound('turn off 503')
-        page.answers('open')
-        await asks.getByRole('button', { name: w.cancel }).click()
-        await asks.waitFor({ state: 'detached' })
-        assert.equal(await failures(page.getByRole('main')).count(), 0, 'a question that was closed leaves its failure')
-
-        await page.getByRole('button', { name: size === 'wide' ? w.account : w.menu, exact: size !== 'wide' }).click()
-        await page.getByRole('menuitem', { name: w.signOut }).waitFor()
-        await page.sound('menu')
-      })
-    }
-  })
-}
+      await page.getByRole('button', { name: look.size === 'wide' ? w.account : w.menu, exact: look.size !== 'wide' }).click()
+      await page.getByRole('menuitem', { name: w.signOut }).waitFor()
+      await page.sound('menu')
+    })
+  }
+})
 
 test('a company that is switched off', async (t) => {
   await cloud.ask(corp, 'admin', 'PUT', '/state', { enabled: false, reason: '系统迁移' })
-  for (const [language, w] of Object.entries(words)) {
-    for (const size of Object.keys(windows)) {
-      const page = await open(t, language, size, `all@${corp}`, '/status')
-      await page.getByText(w.switchedOff).waitFor()
-      await page.sound('status off')
-      await go(page, '/setup/5')
-      await page.locator('.switch-row').getByText(w.isOff).waitFor()
-      assert.equal(await page.getByRole('switch', { name: w.switch }).getAttribute('aria-checked'), 'false')
-      await page.locator('.check-result.off').getByText(w.unused).waitFor()
-      await page.sound('switch off')
-      // What is archived stays, and can be read.
-      await go(page, `/c/${chat.id}`)
-      await page.locator('article').getByText(w.wasOn).waitFor()
-    }
+  for (const look of looks) {
+    const w = words[look.language]
+    const page = await open(t, look, `all@${corp}`, '/status')
+    await page.getByText(w.switchedOff).waitFor()
+    await page.sound('status off')
+    await go(page, '/setup/5')
+    await page.locator('.switch-row').getByText(w.isOff).waitFor()
+    assert.equal(await page.getByRole('switch', { name: w.switch }).getAttribute('aria-checked'), 'false')
+    await page.locator('.check-result.off').getByText(w.unused).waitFor()
+    await page.sound('switch off')
+    // What is archived stays, and can be read.
+    await go(page, `/c/${chat.id}`)
+    await page.locator('article').getByText(w.wasOn).waitFor()
   }
 })
