@@ -31,6 +31,15 @@ func joined[T ~string](list []T) string {
 	return fmt.Sprint(list)
 }
 
+// rolesOf lists the roles that an operation admits.
+func rolesOf(op *openapi3.Operation) (roles []session.Role) {
+	list, _ := op.Extensions["x-roles"].([]any)
+	for _, r := range list {
+		roles = append(roles, session.Role(r.(string)))
+	}
+	return roles
+}
+
 // members lists the members of a body, of all its forms together.
 func members(schema *openapi3.Schema) []string {
 	all := maps.Clone(schema.Properties)
@@ -52,13 +61,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			s := shape{token: op.Security == nil, limited: op.Extensions["x-limited"] == true}
-			var roles []string
-			if list, ok := op.Extensions["x-roles"].([]any); ok {
-				for _, r := range list {
-					roles = append(roles, r.(string))
-				}
-			}
-			s.roles = joined(roles)
+			s.roles = joined(rolesOf(op))
 			var query, body []string
 			if s.token {
 				for _, p := range op.Parameters {
@@ -135,8 +138,9 @@ func examplePath(pattern, corp string) string {
 
 // asker sends requests to one route.
 type asker struct {
-	w  *apitest.World
-	rt routes.Route
+	w       *apitest.World
+	rt      routes.Route
+	unknown answer // for a corp that does not exist
 }
 
 func (a asker) ask(who apitest.Token, corp string, body any) apitest.Response {
@@ -161,7 +165,8 @@ func TestEveryRouteAdmitsOnlyItsOwn(t *testing.T) {
 			continue
 		}
 		w.Run(rt.Method+" "+rt.Path, func(t *testing.T) {
-			a := asker{w, rt}
+			a := asker{w: w, rt: rt}
+			a.unknown = learn(a.ask(w.As(rt.Roles[0]), apitest.NewCorpID(), a.wrongBody()))
 			checkRoles(t, a)
 			checkTokens(t, a)
 			if rt.Body == nil {
@@ -175,6 +180,15 @@ func TestEveryRouteAdmitsOnlyItsOwn(t *testing.T) {
 
 // ofCorp reports whether the path names a corp.
 func (a asker) ofCorp() bool { return strings.Contains(a.rt.Path, "{corpid}") }
+
+// wantUnknown checks that a caller gets the same answer as for a corp that does not
+// exist.
+func (a asker) wantUnknown(name string, who apitest.Token, corp string) {
+	a.w.T.Helper()
+	if got := learn(a.ask(who, corp, a.wrongBody())); got != a.unknown || got.status != 404 {
+		a.w.T.Errorf("%s: %s", name, difference(got, a.unknown))
+	}
+}
 
 func checkRoles(t *testing.T, a asker) {
 	t.Helper()
@@ -195,9 +209,7 @@ func checkRoles(t *testing.T, a asker) {
 		if !a.ofCorp() {
 			continue
 		}
-		if resp := a.ask(apitest.TokenOf(a.w.Other, r), a.w.Corp, a.wrongBody()); resp.Status != 404 {
-			t.Errorf("role %q of another corp: got %d, want 404", r, resp.Status)
-		}
+		a.wantUnknown(fmt.Sprintf("role %q of another corp", r), apitest.TokenOf(a.w.Other, r), a.w.Corp)
 	}
 }
 
@@ -220,8 +232,8 @@ func checkTokens(t *testing.T, a asker) {
 		if detail := apitest.Into[apitest.Problem](resp).Detail; !strings.Contains(detail, "staff") {
 			t.Errorf("the problem does not name the claim: %s", detail)
 		}
-		if resp := a.ask(who.With("corp", w.Other), w.Corp, a.wrongBody()); resp.Status != 404 && a.ofCorp() {
-			t.Errorf("no staff, another corp: got %d, want 404", resp.Status)
+		if a.ofCorp() {
+			a.wantUnknown("no staff, another corp", who.With("corp", w.Other), w.Corp)
 		}
 	}
 	// One role suffices, and the limit of a reader is no limit of its other role.
@@ -246,12 +258,10 @@ func checkTokens(t *testing.T, a asker) {
 		return
 	}
 	unregistered := apitest.NewCorpID()
-	if resp := a.ask(apitest.TokenOf(unregistered, role), unregistered, a.wrongBody()); resp.Status != 404 && !a.rt.Unregistered {
-		t.Errorf("a corp that is not registered: got %d, want 404", resp.Status)
+	if !a.rt.Unregistered {
+		a.wantUnknown("a corp that is not registered", apitest.TokenOf(unregistered, role), unregistered)
 	}
-	if resp := a.ask(apitest.TokenOf("../"+w.Corp, role), "..%2F"+w.Corp, a.wrongBody()); resp.Status != 404 {
-		t.Errorf("no corpid: got %d, want 404", resp.Status)
-	}
+	a.wantUnknown("no corpid", apitest.TokenOf("../"+w.Corp, role), "..%2F"+w.Corp)
 }
 
 func checkNoBody(t *testing.T, a asker) {
