@@ -357,6 +357,12 @@ func TestFailNext(t *testing.T) {
 			t.Errorf("call %d: got %d, want %d", i+1, got, want)
 		}
 	}
+	if err := c.FailNext(wecom.Failure{Endpoint: pathPage, Code: -1, Body: `{"errcode":7,"errmsg":"quoted"}`}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.page(c, 0, 1); got.Errcode != 7 || got.Errmsg != "quoted" {
+		t.Errorf("call with another body: got %d %q, want 7 and quoted", got.Errcode, got.Errmsg)
+	}
 	for name, f := range map[string]wecom.Failure{
 		"no code": {}, "negative times": {Code: 1, Times: -1}, "unknown path": {Code: 1, Endpoint: "/cgi-bin/nothing"},
 	} {

@@ -134,6 +134,9 @@ type Failure struct {
 	Endpoint string `json:"endpoint"` // path such as "/cgi-bin/gettoken"; empty means every path
 	Code     int    `json:"errcode"`
 	Times    int    `json:"times"` // calls that still have to fail; 0 means 1
+	// Body replaces the whole answer, for example with one that quotes the request.
+	// The answer is then not counted as a refusal.
+	Body string `json:"body,omitempty"`
 }
 
 // FailNext adds a failure. Each failed call uses up the oldest failure that fits.
@@ -158,9 +161,9 @@ func (c *Corp) EndFailures() {
 	c.failures = nil
 }
 
-// failure returns the errcode with which the call must fail, and counts it. 0
-// means that the call need not fail.
-func (c *Corp) failure(endpoint string) int {
+// failure returns the failure of the call, and counts it. The zero Failure means
+// that the call need not fail.
+func (c *Corp) failure(endpoint string) Failure {
 	for i, f := range c.failures {
 		if f.Endpoint != "" && f.Endpoint != endpoint {
 			continue
@@ -168,9 +171,9 @@ func (c *Corp) failure(endpoint string) int {
 		if c.failures[i].Times--; c.failures[i].Times == 0 {
 			c.failures = append(c.failures[:i], c.failures[i+1:]...)
 		}
-		return f.Code
+		return f
 	}
-	return 0
+	return Failure{}
 }
 
 // takePageFault returns the fault of the next page, and counts it.

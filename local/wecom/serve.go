@@ -198,7 +198,7 @@ func (c *call) count() {
 // answerWithFaults answers a call, unless a fault of the corp prevents this.
 func (c *call) answerWithFaults(empty string, answer func() (any, error)) {
 	c.corp.mu.Lock()
-	faults, code := c.corp.faults, c.corp.failure(c.path)
+	faults, failure := c.corp.faults, c.corp.failure(c.path)
 	c.corp.mu.Unlock()
 	if faults.DelayMS > 0 {
 		wait := time.NewTimer(faults.delay())
@@ -214,8 +214,12 @@ func (c *call) answerWithFaults(empty string, answer func() (any, error)) {
 	if faults.Unreachable {
 		panic(http.ErrAbortHandler) // the server closes the connection without a log line
 	}
-	if code != 0 {
-		c.refuse(refusal(code), empty)
+	switch {
+	case failure.Body != "":
+		c.answerBytes("application/json; charset=UTF-8", []byte(failure.Body))
+		return
+	case failure.Code != 0:
+		c.refuse(refusal(failure.Code), empty)
 		return
 	}
 	switch v, err := answer(); {

@@ -1,6 +1,7 @@
 package wecom
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -40,6 +41,14 @@ func (s *Sim) owner(value string) (token, error) {
 		return *t, refusal(42001)
 	}
 	return *t, nil
+}
+
+// Tokens lists the access_tokens that gettoken answered, as far as WeCom still
+// remembers them, in no order.
+func (s *Sim) Tokens() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.tokens))
 }
 
 // dropTokens ends the tokens of the credentials.
