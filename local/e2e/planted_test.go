@@ -19,7 +19,7 @@ import (
 // A planted text is looked for everywhere. It may appear in one place only.
 type planted struct {
 	name  string
-	place string   // see sight.place
+	place string   // of requests to AWS, see fragment
 	forms [][]byte // parts of the text, and what base64 shows of it
 }
 
@@ -102,13 +102,48 @@ func thirds(b []byte, n int) [][]byte {
 	return [][]byte{b[:n], b[len(b)/2:][:n], b[len(b)-n:]}
 }
 
-func (p planted) in(b []byte) bool {
-	for _, form := range p.forms {
-		if bytes.Contains(b, form) {
-			return true
+// A finder looks for planted texts.
+type finder struct {
+	list  []planted
+	forms map[[begin]byte][]form // by their first bytes
+}
+
+// A form is one of a planted text, without its first bytes.
+type form struct {
+	of   int // index of the planted text
+	rest []byte
+}
+
+const begin = 8 // bytes; every form is longer
+
+func newFinder(list []planted) *finder {
+	f := &finder{list: list, forms: make(map[[begin]byte][]form)}
+	known := make(map[string]bool)
+	for i, p := range list {
+		if text := string(p.forms[0]); known[text] {
+			continue // planted twice
+		} else {
+			known[text] = true
+		}
+		for _, b := range p.forms {
+			f.forms[[begin]byte(b)] = append(f.forms[[begin]byte(b)], form{i, b[begin:]})
 		}
 	}
-	return false
+	return f
+}
+
+// in lists the planted texts of which b has a form, each once.
+func (f *finder) in(b []byte) (found []planted) {
+	known := make(map[int]bool)
+	for i := range max(0, len(b)-begin+1) {
+		for _, form := range f.forms[[begin]byte(b[i:])] {
+			if !known[form.of] && bytes.HasPrefix(b[i+begin:], form.rest) {
+				known[form.of] = true
+				found = append(found, f.list[form.of])
+			}
+		}
+	}
+	return found
 }
 
 // A planted key is found in each form, and in excerpts. What is public of it is
@@ -137,6 +172,7 @@ func TestPlantedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := newFinder([]planted{p})
 	asJSON, err := json.Marshal(map[string]any{"text": text, "exponent": key.D})
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +186,7 @@ func TestPlantedKey(t *testing.T) {
 		"prime as in a JWK": base64.RawURLEncoding.EncodeToString(key.Primes[0].Bytes()),
 		"excerpt":           lines[20][:40], "excerpt of the middle": lines[18][7:47], "excerpt of an end": lines[15][24:],
 	} {
-		if !p.in([]byte(found)) {
+		if len(f.in([]byte(found))) != 1 {
 			t.Errorf("%s: got the key not found", name)
 		}
 	}
@@ -162,7 +198,7 @@ func TestPlantedKey(t *testing.T) {
 		"another key": other, "first lines": strings.Join(lines[:7], "\n"), "public key": base64.StdEncoding.EncodeToString(public),
 		"modulus": key.N.String(),
 	} {
-		if p.in([]byte(missed)) {
+		if len(f.in([]byte(missed))) != 0 {
 			t.Errorf("%s: got the key found", name)
 		}
 	}

@@ -4,83 +4,358 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/goccy/go-yaml"
 
 	"github.com/yunduo-scrm/archive/local/cloud"
+	"github.com/yunduo-scrm/archive/local/cloud/cloudtest"
 	"github.com/yunduo-scrm/archive/local/cloud/people"
 	"github.com/yunduo-scrm/archive/local/wecom"
 )
 
-// A sight is a request of a function to AWS, reduced to what the test needs.
+// A sight is a request of a function to AWS, with its body.
 type sight struct {
-	function, method, path, target string
+	function, service, method, uri string
+	header                         http.Header
 	body                           []byte
 }
 
-// place names what the request reaches: "secrets", "messages" (the table), or
-// "other".
-func (s sight) place(c *cloud.Cloud) string {
-	switch {
-	case strings.HasPrefix(s.target, "secretsmanager."):
-		return "secrets"
-	case strings.HasPrefix(s.target, "DynamoDB_") && bytes.Contains(s.body, []byte(`"`+c.Stack.Tables["MessagesTable"]+`"`)):
-		return "messages"
+// serviceOf reads the service from the request's signature.
+func serviceOf(r *http.Request) string {
+	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if scope == "" { // of a link
+		scope = r.URL.Query().Get("X-Amz-Credential")
 	}
-	return "other"
+	if parts := strings.Split(scope, "/"); len(parts) > 3 {
+		return parts[3]
+	}
+	return ""
+}
+
+// A fragment is a part of a request with its place: "secret " and the kind of the
+// secret in the secret store, "message" (the bytes of a stored message), "large
+// message" and "file" (objects of the buckets), "file name" (in the files' table, and
+// in the link to a file), or "elsewhere".
+type fragment struct {
+	place string
+	text  []byte
+}
+
+const elsewhere = "elsewhere"
+
+// fragments takes the request apart. What is encoded in it is decoded.
+func (s sight) fragments(c *cloud.Cloud) []fragment {
+	uri, err := url.ParseRequestURI(s.uri)
+	if err != nil {
+		return []fragment{{elsewhere, []byte(s.uri)}, {elsewhere, s.body}}
+	}
+	list := []fragment{{elsewhere, []byte(s.method + " " + uri.Path)}}
+	for name, values := range uri.Query() {
+		place := elsewhere
+		if s.service == "s3" && name == "response-content-disposition" {
+			place = "file name"
+		}
+		list = append(list, fragment{place, []byte(name + "=" + strings.Join(values, ","))})
+	}
+	for name, values := range s.header {
+		list = append(list, fragment{elsewhere, []byte(name + ": " + strings.Join(values, ", "))})
+	}
+	body := fragment{elsewhere, s.body}
+	switch s.service {
+	case "s3":
+		if parts := strings.Split(uri.Path, "/"); len(parts) > 3 { // bucket, corp, kind
+			switch journal := c.Stack.Buckets[0].Name; {
+			case parts[1] == journal && parts[3] == "messages":
+				body.place = "large message"
+			case parts[1] != journal && parts[3] == "files":
+				body.place = "file"
+			}
+		}
+		return append(list, body)
+	case "sns": // a form
+		if form, err := url.ParseQuery(string(s.body)); err == nil {
+			for name, values := range form {
+				list = append(list, fragment{elsewhere, []byte(name + "=" + strings.Join(values, ","))})
+			}
+			return list
+		}
+	}
+	var v any
+	if err := json.Unmarshal(s.body, &v); err != nil {
+		return append(list, body)
+	}
+	w := walk{messages: c.Stack.Tables["MessagesTable"], files: c.Stack.Tables["MediaTable"], secrets: s.service == "secretsmanager", list: list}
+	w.value(v, "", "")
+	return w.list
+}
+
+// A walk visits the texts of a request in JSON.
+type walk struct {
+	messages, files string // tables
+	secrets         bool   // the request is one to the secret store
+	list            []fragment
+}
+
+// value visits a value. table is the table that it is for. name is the member that
+// it belongs to; a type of DynamoDB, as in {"raw": {"B": "..."}}, is not a name.
+func (w *walk) value(v any, table, name string) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			w.value(e, table, name)
+		}
+	case map[string]any:
+		if t, ok := v["TableName"].(string); ok {
+			table = t
+		}
+		if statement, ok := v["Statement"].(string); ok { // of PartiQL
+			w.statement(statement, v)
+			return
+		}
+		secret := ""
+		for _, key := range []string{"Name", "SecretId"} {
+			if id, ok := v[key].(string); ok && w.secrets {
+				secret = kindOfSecret(id)
+			}
+		}
+		for key, e := range v {
+			w.list = append(w.list, fragment{elsewhere, []byte(key)})
+			switch s, isText := e.(string); {
+			case key == "SecretString" && isText && secret != "":
+				w.list = append(w.list, fragment{"secret " + secret, []byte(s)})
+			case key == "B" && isText && len(v) == 1:
+				b, err := base64.StdEncoding.DecodeString(s)
+				if err != nil {
+					b = []byte(s)
+				}
+				w.text(b, table, name)
+			case name == "RequestItems":
+				w.value(e, key, "")
+			case len(v) == 1 && len(key) <= 2: // S, M, L, SS and so on
+				w.value(e, table, name)
+			default:
+				w.value(e, table, key)
+			}
+		}
+	case string:
+		w.text([]byte(v), table, name)
+	}
+}
+
+// inserted matches the table and the names in a statement that inserts an item.
+var inserted = regexp.MustCompile(`^INSERT INTO "([^"]+)" VALUE \{'(.+)': \?\}$`)
+
+// statement visits a statement with its parameters, one for each name.
+func (w *walk) statement(statement string, v map[string]any) {
+	w.list = append(w.list, fragment{elsewhere, []byte(statement)})
+	parameters, _ := v["Parameters"].([]any)
+	table, names := "", make([]string, len(parameters))
+	if parts := inserted.FindStringSubmatch(statement); parts != nil {
+		if list := strings.Split(parts[2], "': ?, '"); len(list) == len(names) {
+			table, names = parts[1], list
+		}
+	}
+	for i, p := range parameters {
+		w.value(p, table, names[i])
+	}
+}
+
+func (w *walk) text(b []byte, table, name string) {
+	place := elsewhere
+	switch {
+	case table == w.messages && name == "raw":
+		place = "message"
+	case table == w.files && name == "name":
+		place = "file name"
+	}
+	w.list = append(w.list, fragment{place, b})
+}
+
+// kindOfSecret reads the kind from a secret's name: archive, app, pairkey or key.
+func kindOfSecret(name string) string {
+	parts := strings.Split(name, "/")
+	if last := len(parts) - 1; last > 0 && parts[last-1] == "key" {
+		return "key"
+	}
+	return parts[len(parts)-1]
+}
+
+// A recorder keeps every answer that passes. Safe for concurrent use.
+type recorder struct {
+	next http.RoundTripper
+	mu   sync.Mutex
+	list []answer
+}
+
+type answer struct {
+	method, path string
+	status       int
+	text         []byte // headers and body
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, answer{req.Method, req.URL.Path, resp.StatusCode, fmt.Append(nil, resp.Header, "\n", string(body))})
+	return resp, nil
+}
+
+// The routes whose answers show a planted text, by its name in answers.
+var showers = map[string]*regexp.Regexp{
+	"callback pair": regexp.MustCompile(`^(GET|PUT) /v1/corps/[^/]+/(setup|app)$|^POST /v1/corps/[^/]+/(app/)?callback/rotate$`),
+	"message text": regexp.MustCompile(`^GET /v1/corps/[^/]+/(conversations|conversations/[^/]+(/messages|/search)?|messages/[^/]+(/raw)?)$|` +
+		`^POST /v1/corps/[^/]+/messages:batch$`),
+	"file name": regexp.MustCompile(`^GET /v1/corps/[^/]+/(conversations|conversations/[^/]+(/messages|/search)?|messages/[^/]+(/raw|/files/0)?)$`),
+}
+
+// A lookout reads, again and again, what other processes and users of a machine can
+// see of the functions and the workers: environments, arguments and temporary files.
+type lookout struct {
+	c    *cloud.Cloud
+	mu   sync.Mutex
+	seen map[string]string // where, by text
+	pids map[string]bool
+	stop func()
+}
+
+func startLookout(ctx context.Context, c *cloud.Cloud) *lookout {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &lookout{c: c, seen: make(map[string]string), pids: make(map[string]bool)}
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		for ctx.Err() == nil {
+			l.look()
+			sleep(ctx, 50*time.Millisecond)
+		}
+	})
+	l.stop = func() {
+		cancel()
+		looking.Wait()
+	}
+	return l
+}
+
+// look looks once. Processes and files may vanish meanwhile.
+func (l *lookout) look() {
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		comm, _ := os.ReadFile(name)
+		if kind := strings.TrimSpace(string(comm)); kind == "bootstrap" || kind == "worker" {
+			dir := filepath.Dir(name)
+			for _, file := range []string{"environ", "cmdline"} {
+				l.note(kind, filepath.Base(dir), file, filepath.Join(dir, file))
+			}
+		}
+	}
+	for _, id := range l.c.FunctionIDs() {
+		_ = filepath.WalkDir(l.c.TempDir(id), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				l.note("temporary file", "", filepath.Base(path), path)
+			}
+			return nil
+		})
+	}
+}
+
+func (l *lookout) note(kind, pid, file, path string) {
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[string(b)] = file + " of a " + kind
+	if pid != "" {
+		l.pids[kind+pid] = true
+	}
+}
+
+// processes counts the processes of the kind that were seen.
+func (l *lookout) processes(kind string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for pid := range l.pids {
+		if strings.HasPrefix(pid, kind) {
+			n++
+		}
+	}
+	return n
 }
 
 // Secrets, keys, tokens and message texts stay in their places while everything
-// goes wrong: a function is killed, the library crashes, WeCom answers garbage, a
-// secret is wrong, a key cannot be read, a page cannot be parsed. They are in no
-// log, in no other store or queue, and in no environment or argument of a process.
+// goes wrong: functions are killed, the library crashes and prints what it reads,
+// WeCom answers garbage, is unreachable and quotes the request, a secret is wrong, a
+// key cannot be read, a page cannot be parsed. They are in no log, in no other store
+// or queue, in no notice, announcement or answer, and in no environment, argument or
+// temporary file of a process.
 func TestSecretsStayInTheirPlaces(t *testing.T) {
 	var mu sync.Mutex
 	var sights []sight
 	observe := func(function string, r *http.Request, body []byte) {
 		mu.Lock()
 		defer mu.Unlock()
-		sights = append(sights, sight{function, r.Method, r.URL.Path, r.Header.Get("X-Amz-Target"), body})
+		sights = append(sights, sight{function, serviceOf(r), r.Method, r.URL.RequestURI(), r.Header.Clone(), body})
 	}
-	c := start(t, cloud.Options{
-		Tick: time.Second, FailureSpeed: 60, Observe: observe, Companies: cloud.Invented()[:1], Sim: wecom.Config{Seed: 3, NotifyEvery: time.Second},
+	answers := &recorder{next: &http.Transport{}}
+	c := cloudtest.Start(t, cloud.Options{
+		Root: "../..", Tick: time.Second, FailureSpeed: 60, Observe: observe, Companies: cloud.Invented()[:1],
+		Sim: wecom.Config{Seed: 3, NotifyEvery: time.Second, Client: &http.Client{Transport: answers}},
 	})
+	c.API.Client.Transport = answers
+	if err := c.SetUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+	look := startLookout(ctx, c)
+	defer look.stop()
 	corp := c.Sim.Corps()[0]
-	text := rand.Text()
+	text, largeText, fileName, appSecret := rand.Text(), rand.Text(), rand.Text(), rand.Text()
 	wrongSecret, wrongKey := rand.Text(), rand.Text()+rand.Text()
-	token, err := c.Token(map[string]any{"sub": "planted", "corp": corp.ID(), "role": "service"})
+	token, err := c.Token(map[string]any{"sub": "planted", "corp": corp.ID(), "role": people.Service})
 	if err != nil {
 		t.Fatal(err)
 	}
 	list := append(secretsOf(ctx, t, c),
-		plant("archive secret", "secrets", corp.Secret()), plant("wrong secret", "secrets", wrongSecret), plant("unreadable key", "nowhere", wrongKey),
+		plant("archive secret", "secret archive", corp.Secret()), plant("wrong secret", "secret archive", wrongSecret),
+		plant("app secret", "secret app", appSecret), plant("unreadable key", "nowhere", wrongKey),
 		plant("token", "nowhere", token[strings.LastIndex(token, ".")+1:]), // the signature: tokens begin alike
-		plant("message text", "messages", text))
-
-	var shown struct {
-		Callback struct {
-			AESKey string `json:"encoding_aes_key"`
-		} `json:"callback"`
-	}
-	if err := c.API.Call(ctx, people.Admin, http.MethodGet, corp.ID(), "/setup", nil, &shown); err != nil {
-		t.Fatal(err)
-	}
-	list = append(list, plant("callback pair", "nowhere", shown.Callback.AESKey)) // the table has it sealed
+		plant("message text", "message", text), plant("large message text", "large message", largeText),
+		plant("file name", "file name", fileName))
 
 	details := corp.Details()
+	draft := wecom.Draft{From: details.Staff[0].UserID, To: []string{details.Customers[0].ExternalUserID}}
 	say := func(more string) {
 		t.Helper()
-		if _, err := corp.Send(wecom.Draft{From: details.Staff[0].UserID, To: []string{details.Customers[0].ExternalUserID}, Text: text + more}); err != nil {
+		d := draft
+		d.Text = text + more
+		if _, err := corp.Send(d); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,10 +371,49 @@ func TestSecretsStayInTheirPlaces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	pairs := func() {
+		t.Helper()
+		for _, path := range []string{"/setup", "/app"} {
+			var page struct {
+				Callback struct {
+					Token  string `json:"token"`
+					AESKey string `json:"encoding_aes_key"`
+				} `json:"callback"`
+			}
+			if err := c.API.Call(ctx, people.Admin, http.MethodGet, corp.ID(), path, nil, &page); err != nil {
+				t.Fatal(err)
+			}
+			// The table has them sealed.
+			list = append(list, plant("callback pair", "nowhere", page.Callback.AESKey), plant("callback pair", "nowhere", page.Callback.Token))
+		}
+	}
+	accessTokens := func() {
+		for _, value := range c.Sim.Tokens() {
+			list = append(list, plant("access_token", "nowhere", value))
+		}
+	}
+	pairs()
+	accessTokens()
+	if err := corp.SetApp(wecom.AppConfig{Secret: appSecret, Contacts: true, TrustedIPs: []string{"127.0.0.1"}}); err != nil {
+		t.Fatal(err)
+	}
+	call(http.MethodPut, "/app", map[string]any{"secret": appSecret, "agent_id": "1000002"}, false)
+
+	// The library and WeCom's pages.
 	say(" before the faults")
-	say("##standin:crash##")
+	say(" ##standin:crash##")
+	say(" ##standin:tell##")
 	if _, err := corp.SendRaw([]byte(`{"msgid": `+text), wecom.RawOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	large, file, size := draft, draft, 3000
+	large.Text = largeText + strings.Repeat(" 0123456789abcdef", 20<<10)
+	file.Kind, file.Text, file.Size = "file", fileName+".bin", &size
+	var sent [2]wecom.Sent
+	for i, d := range []wecom.Draft{large, file} {
+		if sent[i], err = corp.Send(d); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, page := range []wecom.PageFault{wecom.PageNotJSON, wecom.PageTruncated, wecom.PageMissingFields, wecom.PageGarbageKeys} {
 		fault(wecom.Faults{Page: page, PageTimes: 1})
@@ -115,19 +429,69 @@ func TestSecretsStayInTheirPlaces(t *testing.T) {
 	}
 	say(" under another key")
 	untilHandled(ctx, t, c, corp)
-	for where, b := range processes(t) {
-		report(t, list, where, b)
+	if found := look.processes("worker"); found == 0 {
+		t.Error("found no worker")
 	}
-	ask(ctx, t, c, token, corp)
+	list = append(list, storedFile(ctx, t, c, corp, sent[1].MsgID))
+	askEverything(ctx, t, c, corp, token, text, sent[1].MsgID)
+
+	// WeCom quotes what it was asked, and what it was sent.
+	quote := strings.Join([]string{corp.Secret(), appSecret, text, strings.Join(c.Sim.Tokens(), " ")}, " ")
+	for _, body := range []string{`{"errcode":-1,"errmsg":"busy: ` + quote + `"}`, `{"errcode":99,"errmsg":"` + quote + `"}`, `{"errcode":"` + quote + `"}`, quote} {
+		for _, path := range []string{
+			"/cgi-bin/gettoken", "/cgi-bin/message/getchatdata", "/cgi-bin/msgaudit/get_permit_user_list", "/cgi-bin/msgaudit/check_single_agree", "/cgi-bin/user/get",
+		} {
+			if err := corp.FailNext(wecom.Failure{Endpoint: path, Code: -1, Body: body}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		accessTokens()
+		corp.InvalidateTokens()
+		say(" quoted")
+		call(http.MethodPost, "/pull", nil, false)
+		call(http.MethodPost, "/doctor", nil, false)
+		sleep(ctx, 500*time.Millisecond)
+	}
+	corp.EndFailures()
+	fault(wecom.Faults{Unreachable: true})
+	call(http.MethodPost, "/pull", nil, false)
+	call(http.MethodPost, "/doctor", nil, false)
+	fault(wecom.Faults{})
+	accessTokens()
+
+	// Keys and secrets.
 	call(http.MethodPost, "/keys/import", map[string]any{"private_key": "-----BEGIN PRIVATE KEY-----\n" + wrongKey + "\n-----END PRIVATE KEY-----"}, true)
+	call(http.MethodPut, "/setup", map[string]any{"secret": wrongSecret, "publickey_ver": wrongSecret}, true)
 	call(http.MethodPut, "/setup", map[string]any{"secret": wrongSecret}, false)
 	call(http.MethodPost, "/pull", nil, false)
-	for _, id := range c.FunctionIDs() {
-		c.Kill(id)
+	call(http.MethodPost, "/doctor", nil, false)
+	for _, path := range []string{"/callback/rotate", "/app/callback/rotate"} {
+		call(http.MethodPost, path, map[string]any{"revoke_old": true}, false)
 	}
-	sleep(ctx, 3*time.Second) // the requests come back
+	pairs()
+	functions := look.processes("bootstrap")
+	for _, id := range c.FunctionIDs() {
+		for c.Kill(id) {
+		}
+	}
+	sleep(ctx, 3*time.Second) // the requests are delivered again
+	if look.processes("bootstrap") == functions {
+		t.Error("found no function that started after the others were killed")
+	}
 	list = append(list, secretsOf(ctx, t, c)...)
+	accessTokens()
+	look.stop()
 
+	f := newFinder(list)
+	report := func(where string, b []byte) {
+		t.Helper()
+		for _, p := range f.in(b) {
+			t.Errorf("%s is in %s", p.name, where)
+		}
+	}
+	for text, where := range look.seen {
+		report(where, []byte(text))
+	}
 	logs, err := filepath.Glob(filepath.Join(c.Logs, "*.log"))
 	if err != nil || len(logs) != len(c.FunctionIDs()) {
 		t.Fatalf("got logs %v, %v; want one for each function", logs, err)
@@ -137,26 +501,100 @@ func TestSecretsStayInTheirPlaces(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report(t, list, "the log "+filepath.Base(name), b)
+		for line := range bytes.Lines(b) {
+			report(fmt.Sprintf("the log %s: %s", filepath.Base(name), line), line)
+		}
+	}
+	seen := make(map[string]bool)
+	answers.mu.Lock()
+	defer answers.mu.Unlock()
+	for _, a := range answers.list {
+		for _, p := range f.in(a.text) {
+			if shower := showers[strings.TrimPrefix(p.name, "large ")]; shower == nil || !shower.MatchString(a.method+" "+a.path) {
+				t.Errorf("%s is in an answer: %s %s %d", p.name, a.method, a.path, a.status)
+			}
+			seen["answer with the "+p.name] = true
+		}
+		if strings.HasPrefix(a.path, "/callback/") {
+			seen["answer to a callback"] = true
+		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	seen := make(map[string]bool)
 	for _, s := range sights {
-		for _, p := range list {
-			if p.place == s.place(c) {
-				seen[p.name] = seen[p.name] || p.in(s.body)
-			} else if p.in(s.body) {
-				t.Errorf("%s is in a request of %s: %s %s %s", p.name, s.function, s.method, s.path, s.target)
+		seen["request to "+s.service] = true
+		for _, fragment := range s.fragments(c) {
+			for _, p := range f.in(fragment.text) {
+				if p.place == fragment.place || p.name == "file name" && fragment.place == "message" {
+					seen["request that stores the "+p.name] = true
+				} else {
+					t.Errorf("%s is in a request of %s: %s %s %s %s", p.name, s.function, s.service, s.method, s.uri, s.header.Get("X-Amz-Target"))
+				}
 			}
 		}
 	}
 	// Otherwise the test would look with the wrong eyes.
-	for _, name := range []string{"archive secret", "wrong secret", "private key", "pair key", "message text"} {
-		if !seen[name] {
-			t.Errorf("no request stored the %s", name)
+	for _, what := range []string{
+		"request to dynamodb", "request to s3", "request to sqs", "request to sns", "request to events", "request to secretsmanager",
+		"request that stores the archive secret", "request that stores the wrong secret", "request that stores the app secret",
+		"request that stores the private key", "request that stores the pair key",
+		"request that stores the message text", "request that stores the large message text", "request that stores the file",
+		"request that stores the file name",
+		"answer with the callback pair", "answer with the message text", "answer with the large message text", "answer to a callback",
+	} {
+		if !seen[what] {
+			t.Errorf("saw no %s", what)
 		}
 	}
+}
+
+// storedFile plants the bytes of the message's file, as its link answers them.
+func storedFile(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp, msgID string) planted {
+	t.Helper()
+	id := messageID(ctx, t, c, corp, msgID)
+	for {
+		var m message
+		if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp.ID(), "/messages/"+id, nil, &m); err != nil {
+			t.Fatal(err)
+		}
+		if !m.waits() {
+			break
+		}
+		sleep(ctx, 100*time.Millisecond)
+	}
+	var link struct {
+		URL string `json:"url"`
+	}
+	if err := c.API.Call(ctx, people.Reader, http.MethodGet, corp.ID(), "/messages/"+id+"/files/0", nil, &link); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || len(b) < 1000 {
+		t.Fatalf("got %d bytes of a file, %v", len(b), err)
+	}
+	return plant("file", "file", string(b[500:600]))
+}
+
+// messageID finds the API's id of a message.
+func messageID(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp, msgID string) string {
+	t.Helper()
+	read, err := people.ReadAll(ctx, c.API, corp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read[msgID].ID == "" {
+		t.Fatalf("message %s not found", msgID)
+	}
+	return read[msgID].ID
 }
 
 // untilHandled waits until every archived record of the corp is decoded or set
@@ -173,15 +611,6 @@ func untilHandled(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom
 			t.Fatalf("got %+v, %v; want %d records decoded or set aside", p, err, archived(corp))
 		}
 		sleep(ctx, 300*time.Millisecond)
-	}
-}
-
-func report(t *testing.T, list []planted, where string, b []byte) {
-	t.Helper()
-	for _, p := range list {
-		if p.in(b) {
-			t.Errorf("%s is in %s", p.name, where)
-		}
 	}
 }
 
@@ -204,10 +633,10 @@ func secretsOf(ctx context.Context, t *testing.T, c *cloud.Cloud) (list []plante
 				t.Fatal(err)
 			}
 			if strings.HasSuffix(*s.Name, "/pairkey") {
-				list = append(list, plant("pair key", "secrets", *v.SecretString))
+				list = append(list, plant("pair key", "secret pairkey", *v.SecretString))
 			}
 			if strings.Contains(*v.SecretString, "PRIVATE KEY-----") {
-				key, err := plantKey("private key", "secrets", *v.SecretString)
+				key, err := plantKey("private key", "secret key", *v.SecretString)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -218,52 +647,74 @@ func secretsOf(ctx context.Context, t *testing.T, c *cloud.Cloud) (list []plante
 	return list
 }
 
-// ask sends a request with the planted token.
-func ask(ctx context.Context, t *testing.T, c *cloud.Cloud, token string, corp *wecom.Corp) {
+// askEverything asks each GET route of the API that is about a company, and some that
+// do not exist, with the planted token.
+func askEverything(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom.Corp, token, text, msgID string) {
 	t.Helper()
-	for _, path := range []string{"/status", "/no-such-route"} {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.GatewayURL+"/v1/corps/"+corp.ID()+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if want := map[string]int{"/status": 200, "/no-such-route": 404}[path]; resp.StatusCode != want {
-			t.Errorf("%s: got %d, want %d", path, resp.StatusCode, want)
-		}
-	}
-}
-
-// processes are the environments and arguments of the functions and workers of
-// this machine, those of other tests included.
-func processes(t *testing.T) map[string][]byte {
-	t.Helper()
-	found := make(map[string][]byte)
-	names, err := filepath.Glob("/proc/[0-9]*/comm")
+	source, err := os.ReadFile("../../functions/api/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	workers := 0
-	for _, name := range names {
-		comm, _ := os.ReadFile(name) // a process may have ended
-		kind := strings.TrimSpace(string(comm))
-		if kind != "bootstrap" && kind != "worker" {
+	var api struct {
+		Paths map[string]map[string]any `yaml:"paths"`
+	}
+	if err := yaml.Unmarshal(source, &api); err != nil {
+		t.Fatal(err)
+	}
+	details := corp.Details()
+	member, customer := details.Staff[0].UserID, details.Customers[0].ExternalUserID
+	conversations, err := people.Conversations(ctx, c.API, corp.ID(), "member="+member+"&external_contact="+customer)
+	if err != nil || len(conversations) == 0 {
+		t.Fatalf("got conversations %v, %v", conversations, err)
+	}
+	var job struct {
+		ID string `json:"id"`
+	}
+	if err := c.API.Call(ctx, people.Auditor, http.MethodPost, corp.ID(), "/replays", map[string]any{"verify": true}, &job); err != nil {
+		t.Fatal(err)
+	}
+	message := messageID(ctx, t, c, corp, msgID)
+	queries := map[string]string{
+		"/conversations": "member=" + member, "/files": "state=failed", "/consents": "member=" + member,
+		"/consents/history":                    "member=" + member + "&external_contact=" + customer,
+		"/conversations/{conversation}/search": "q=" + text,
+	}
+	asked := 0
+	for route, methods := range api.Paths {
+		path, ofCorp := strings.CutPrefix(route, "/v1/corps/{corpid}")
+		if _, get := methods["get"]; !get || !ofCorp {
 			continue
 		}
-		if kind == "worker" {
-			workers++
+		asked++
+		id := message
+		if strings.HasPrefix(path, "/replays") {
+			id = job.ID
 		}
-		for _, file := range []string{"environ", "cmdline"} {
-			b, _ := os.ReadFile(filepath.Join(filepath.Dir(name), file))
-			found[fmt.Sprintf("%s of a %s (%s)", file, kind, filepath.Base(filepath.Dir(name)))] = b
-		}
+		path = strings.NewReplacer("{conversation}", conversations[0], "{id}", id, "{n}", "0", "{day}", time.Now().Format(time.DateOnly)).Replace(path)
+		ask(ctx, t, c, token, corp, path+"?"+queries[strings.TrimPrefix(route, "/v1/corps/{corpid}")], http.StatusOK)
 	}
-	if workers == 0 {
-		t.Error("found no worker")
+	if asked < 25 {
+		t.Errorf("got %d GET routes in openapi.yaml, want more", asked)
 	}
-	return found
+	ask(ctx, t, c, token, corp, "/no-such-route", http.StatusNotFound)
+	ask(ctx, t, c, token, corp, "/people?kind="+text, http.StatusBadRequest)
+	ask(ctx, t, c, token, corp, "/messages/unknown", http.StatusNotFound) // the log has the ids that were asked for
+}
+
+// ask sends a request with the token.
+func ask(ctx context.Context, t *testing.T, c *cloud.Cloud, token string, corp *wecom.Corp, path string, want int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.GatewayURL+"/v1/corps/"+corp.ID()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := c.API.Client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != want {
+		t.Errorf("%s: got %d, want %d", path, resp.StatusCode, want)
+	}
 }
