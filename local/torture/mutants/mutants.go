@@ -95,6 +95,10 @@ var All = []Mutant{
 		`	left := againOfAll
 `, `	left := 0
 `},
+	{"dispatch: a calm corp is never looked at again", "3", "shared/archive/watch/look.go",
+		`	return ok && !t.slowTurn(c.ID) && t.now.Sub(last.at) < slowTicks*time.Minute && t.states[c.ID].LastPageAt.Equal(last.pageAt)
+`, `	return ok && !last.at.IsZero()
+`},
 	{"dispatch: jobs are not requested again", "3", "shared/archive/watch/decodes.go",
 		`		if t.now.Sub(job.RequestedAt) < overdueAfter {
 			continue

@@ -96,30 +96,32 @@ func (v viewInParts) WritePage(ctx context.Context, p decode.Decoded) error {
 	return nil
 }
 
-func (s *sim) wantedPulls(p *process) archive.WantedPulls {
-	return archive.NewWantedPulls(s.world.Marks, pulls{s.pullQueue}, p.now)
+func (s *sim) wantedPulls(now func() time.Time) archive.WantedPulls {
+	return archive.NewWantedPulls(s.world.Marks, pulls{s.pullQueue}, now)
 }
 
 func (s *sim) gate(p *process) *archive.Gate {
 	return &archive.Gate{Log: s.world.Ledger, Now: p.now}
 }
 
-func (s *sim) jobs(p *process) decode.JobStarter {
-	return decode.NewJobStarter(s.world.Ledger, decodes{s.decodeQueue}, p.now)
+func (s *sim) jobs(now func() time.Time) decode.JobStarter {
+	return decode.NewJobStarter(s.world.Ledger, decodes{s.decodeQueue}, now)
+}
+
+// dispatcher makes the dispatcher of an instance.
+func (s *sim) dispatcher(i *instance) *watch.Dispatcher {
+	w := s.world
+	return &watch.Dispatcher{
+		Corps: w.Corps, Ledger: s.ledger, SetAside: w.View, Pulls: s.wantedPulls(i.now),
+		Decodes: decodes{s.decodeQueue}, DecodeDepth: s.decodeQueue, Files: s.files,
+		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, i.now), MediaDepth: s.mediaQueue,
+		Heads: w.Journal, Jobs: s.jobs(i.now), Inspections: inspections{s.port}, Notifier: w.Notified, Metrics: metrics{},
+		Now: i.now, Log: s.log,
+	}
 }
 
 // dispatch does a round.
-func (s *sim) dispatch(ctx context.Context, p *process) error {
-	w := s.world
-	d := &watch.Dispatcher{
-		Corps: w.Corps, Ledger: s.ledger, SetAside: w.View, Pulls: s.wantedPulls(p),
-		Decodes: decodes{s.decodeQueue}, DecodeDepth: s.decodeQueue, Files: s.files,
-		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, p.now), MediaDepth: s.mediaQueue,
-		Heads: w.Journal, Jobs: s.jobs(p), Inspections: inspections{s.port}, Notifier: w.Notified, Metrics: metrics{},
-		Now: p.now, Log: s.log,
-	}
-	return d.Tick(ctx)
-}
+func (s *sim) dispatch(ctx context.Context, p *process) error { return p.instance.dispatcher.Tick(ctx) }
 
 // pull serves a message of the queue of pulls.
 func (s *sim) pull(ctx context.Context, p *process, m *message) error {
@@ -130,8 +132,8 @@ func (s *sim) pull(ctx context.Context, p *process, m *message) error {
 	req.Again = m.receives > 1
 	w := s.world
 	puller := &pull.Puller{
-		Corps: w.Corps, Secrets: w.Secrets, Sources: sources{s}, Ledger: w.Ledger, Gate: s.gate(p), Journal: w.Journal,
-		Pulls: s.wantedPulls(p), Decodes: decodes{s.decodeQueue}, Now: p.now, Sleep: archive.Sleep, Log: s.log,
+		Corps: w.Corps, Secrets: p.instance.secrets, Sources: sources{s}, Ledger: w.Ledger, Gate: s.gate(p), Journal: w.Journal,
+		Pulls: s.wantedPulls(p.now), Decodes: decodes{s.decodeQueue}, Now: p.now, Sleep: archive.Sleep, Log: s.log,
 	}
 	return puller.Pull(ctx, req)
 }
@@ -162,7 +164,7 @@ func (s *sim) fetch(ctx context.Context, p *process, m *message) error {
 	}
 	w := s.world
 	f := &media.Fetcher{
-		Corps: w.Corps, Secrets: w.Secrets, Ledger: w.Ledger, Gate: s.gate(p), Sources: w.Library, Files: w.Files, Objects: w.Objects,
+		Corps: w.Corps, Secrets: p.instance.secrets, Ledger: w.Ledger, Gate: s.gate(p), Sources: w.Library, Files: w.Files, Objects: w.Objects,
 		Queue: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, p.now), MaxSize: media.MaxSize, Now: p.now, Sleep: archive.Sleep, Log: s.log,
 	}
 	return f.Fetch(ctx, req)
@@ -176,7 +178,7 @@ func (s *sim) callback(ctx context.Context, p *process, corp string) error {
 		}
 		return err
 	}
-	if err := s.wantedPulls(p).RequestPulls(ctx, archive.PullRequest{Corp: corp, Why: "callback"}); err != nil {
+	if err := s.wantedPulls(p.now).RequestPulls(ctx, archive.PullRequest{Corp: corp, Why: "callback"}); err != nil {
 		return err
 	}
 	return s.world.Corps.TouchCallback(ctx, corp, p.now())
@@ -190,7 +192,7 @@ func (s *sim) saveSecret(ctx context.Context, p *process, c *company, v string) 
 	if err := s.port.call(ctx, archivetest.Call{Name: "Secrets.Put", Corp: c.id, Writes: true}, func() { s.put(c, v) }); err != nil {
 		return err
 	}
-	return s.wantedPulls(p).RequestPulls(ctx, archive.PullRequest{Corp: c.id, Why: "asked", Force: true})
+	return s.wantedPulls(p.now).RequestPulls(ctx, archive.PullRequest{Corp: c.id, Why: "asked", Force: true})
 }
 
 // importKey is what the API does when the admin imports a private key, or claims a
@@ -203,7 +205,7 @@ func (s *sim) importKey(ctx context.Context, p *process, c *company, id string, 
 	if err := s.port.call(ctx, archivetest.Call{Name: "Secrets.CreateKey", Corp: c.id, Writes: true}, func() { s.world.Openers.Put(c.id, id) }); err != nil {
 		return err
 	}
-	if err := s.jobs(p).PlanRetry(ctx, job); err != nil {
+	if err := s.jobs(p.now).PlanRetry(ctx, job); err != nil {
 		return err
 	}
 	err := corps.AddKey(ctx, c.id, archive.Key{ID: id, PublicPEM: "pem", Origin: archive.KeyImported, CreatedAt: p.now()}, false, "")
@@ -215,7 +217,7 @@ func (s *sim) importKey(ctx context.Context, p *process, c *company, id string, 
 			return err
 		}
 	}
-	_, err = s.jobs(p).StartRetry(ctx, job)
+	_, err = s.jobs(p.now).StartRetry(ctx, job)
 	return err
 }
 
@@ -236,7 +238,7 @@ func (s *sim) setEnabled(ctx context.Context, p *process, c *company, on bool) e
 	if err := s.world.Corps.SetEnabled(ctx, c.id, on, "admin", "", p.now()); err != nil || !on {
 		return err
 	}
-	return s.wantedPulls(p).RequestPulls(ctx, archive.PullRequest{Corp: c.id, Why: "enabled", Force: true})
+	return s.wantedPulls(p.now).RequestPulls(ctx, archive.PullRequest{Corp: c.id, Why: "enabled", Force: true})
 }
 
 // startJob starts a replay or a verification that a person asked for. It fails if
@@ -244,7 +246,7 @@ func (s *sim) setEnabled(ctx context.Context, p *process, c *company, on bool) e
 func (s *sim) startJob(ctx context.Context, p *process, job decode.Replay) error {
 	job.ID = decode.JobID(p.now(), fmt.Sprint("asked-", p.id))
 	job.CreatedAt, job.UpdatedAt, job.By, job.Asked = p.now(), p.now(), "auditor", true
-	return s.jobs(p).StartReplay(ctx, job)
+	return s.jobs(p.now).StartReplay(ctx, job)
 }
 
 // newLog makes a log that drops everything.

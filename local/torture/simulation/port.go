@@ -20,6 +20,7 @@ type process struct {
 	corp     string
 	deadline time.Time
 	skew     time.Duration // how far its clock is from the true time
+	instance *instance     // nil for the API, which remembers nothing
 	cancel   context.CancelFunc
 	dead     bool // it was killed: no further call has an effect
 }

@@ -64,6 +64,7 @@ type sim struct {
 	eventN                      int
 	processes                   int
 	running                     map[int]*process
+	warm                        map[string][]*instance // by function: those that wait for an invocation
 
 	mu    sync.Mutex
 	ended []end
@@ -119,7 +120,8 @@ func newSim(t *testing.T, seed uint64, keep bool) *sim {
 	r := rand.New(rand.NewPCG(seed, 0x79756e64756f))
 	s := &sim{
 		seed: seed, rand: r, weather: newWeather(r), tb: &complaints{TB: t}, companies: make(map[string]*company),
-		outages: make(map[string]time.Time), sent: make(map[string]watch.Health), running: make(map[int]*process), log: newLog(), keep: keep,
+		outages: make(map[string]time.Time), sent: make(map[string]watch.Health), running: make(map[int]*process), warm: make(map[string][]*instance),
+		log: newLog(), keep: keep,
 	}
 	time.Sleep(time.Duration(r.IntN(7*24*60*60)) * time.Second) // a run may begin at any time of a week
 	s.begun = time.Now()
@@ -174,8 +176,14 @@ func (s *sim) start(name, corp string, timeout time.Duration, do func(context.Co
 	s.processes++
 	p := &process{id: s.processes, name: name, corp: corp, deadline: time.Now().Add(timeout)}
 	p.skew = time.Duration(p.id) * time.Microsecond // no two processes read the same time
-	if skew := s.weather.skew; skew > 0 && s.stormy() {
-		p.skew += time.Duration(s.rand.Int64N(int64(2*skew))) - skew
+	if timeout == apiTimeout {
+		p.skew += s.someSkew()
+	} else {
+		p.instance = s.instanceFor(name)
+		p.instance.serves = p
+		if s.stormy() {
+			p.skew += p.instance.clock
+		}
 	}
 	ctx, cancel := context.WithDeadline(context.WithValue(context.Background(), processKey{}, p), p.deadline)
 	p.cancel = cancel
@@ -212,6 +220,7 @@ func (s *sim) reap() {
 			e.then(errDead)
 		} else {
 			s.tell("%s#%d of %s ends: %v", e.p.name, e.p.id, e.p.corp, err)
+			s.keepWarm(e.p)
 			e.then(err)
 		}
 	}
