@@ -13,7 +13,8 @@ func (s *sim) erase(c *company) {
 	c.erased = true
 	s.tb.ignored = append(s.tb.ignored, c.id)
 	s.tell("%s is erased", c.id)
-	s.must(s.world.Corps.SetEnabled(context.Background(), c.id, false, "operator", "", time.Now()))
+	s.must(s.corps.SetEnabled(context.Background(), c.id, false, "operator", "", time.Now()))
+	s.corps.keep(c.id)
 	s.world.Erase(c.id)
 	s.in(6*time.Minute, "the second pass", func() { s.world.Erase(c.id) })
 }

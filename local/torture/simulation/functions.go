@@ -105,14 +105,14 @@ func (s *sim) gate(p *process) *archive.Gate {
 }
 
 func (s *sim) jobs(now func() time.Time) decode.JobStarter {
-	return decode.NewJobStarter(s.world.Ledger, decodes{s.decodeQueue}, now)
+	return decode.NewJobStarter(s.ledger, decodes{s.decodeQueue}, now)
 }
 
 // dispatcher makes the dispatcher of an instance.
 func (s *sim) dispatcher(i *instance) *watch.Dispatcher {
 	w := s.world
 	return &watch.Dispatcher{
-		Corps: w.Corps, Ledger: s.ledger, SetAside: w.View, Pulls: s.wantedPulls(i.now),
+		Corps: s.corps, Ledger: s.ledger, SetAside: s.view, Pulls: s.wantedPulls(i.now),
 		Decodes: decodes{s.decodeQueue}, DecodeDepth: s.decodeQueue, Files: s.files,
 		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, i.now), MediaDepth: s.mediaQueue,
 		Heads: w.Journal, Jobs: s.jobs(i.now), Inspections: inspections{s.port}, Notifier: w.Notified, Metrics: metrics{},
@@ -132,7 +132,7 @@ func (s *sim) pull(ctx context.Context, p *process, m *message) error {
 	req.Again = m.receives > 1
 	w := s.world
 	puller := &pull.Puller{
-		Corps: w.Corps, Secrets: p.instance.secrets, Sources: sources{s}, Ledger: w.Ledger, Gate: s.gate(p), Journal: w.Journal,
+		Corps: w.Corps, Secrets: p.instance.secrets, Sources: sources{s}, Ledger: s.ledger, Gate: s.gate(p), Journal: w.Journal,
 		Pulls: s.wantedPulls(p.now), Decodes: decodes{s.decodeQueue}, Now: p.now, Sleep: archive.Sleep, Log: s.log,
 	}
 	return puller.Pull(ctx, req)
@@ -146,7 +146,7 @@ func (s *sim) decode(ctx context.Context, p *process, m *message) error {
 	}
 	w := s.world
 	decoder, replayer := decode.New(decode.Config{
-		Ledger: w.Ledger, Jobs: s.ledger, Heads: w.Ledger, Journal: w.Journal, View: viewInParts{w.View}, Keys: w.Corps,
+		Ledger: s.ledger, Jobs: s.ledger, Heads: w.Ledger, Journal: w.Journal, View: s.view, Keys: w.Corps,
 		Openers: w.Openers, Decrypters: w.Library, Consents: s.consents, Files: w.Files, Objects: w.Objects,
 		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, p.now), Decodes: decodes{s.decodeQueue}, Announcer: w.Announced, Parallel: 1, Now: p.now, Log: s.log,
 	})
@@ -181,12 +181,12 @@ func (s *sim) callback(ctx context.Context, p *process, corp string) error {
 	if err := s.wantedPulls(p.now).RequestPulls(ctx, archive.PullRequest{Corp: corp, Why: "callback"}); err != nil {
 		return err
 	}
-	return s.world.Corps.TouchCallback(ctx, corp, p.now())
+	return s.corps.TouchCallback(ctx, corp, p.now())
 }
 
 // saveSecret is what the API does when the admin saves an archive secret.
 func (s *sim) saveSecret(ctx context.Context, p *process, c *company, v string) error {
-	if err := s.world.Corps.SetSecret(ctx, c.id, v[:4], p.now()); err != nil {
+	if err := s.corps.SetSecret(ctx, c.id, v[:4], p.now()); err != nil {
 		return err
 	}
 	if err := s.port.call(ctx, archivetest.Call{Name: "Secrets.Put", Corp: c.id, Writes: true}, func() { s.put(c, v) }); err != nil {
@@ -235,7 +235,7 @@ func (s *sim) makeKey(ctx context.Context, p *process, c *company, id string) er
 
 // setEnabled is what the API does when the admin switches a company on or off.
 func (s *sim) setEnabled(ctx context.Context, p *process, c *company, on bool) error {
-	if err := s.world.Corps.SetEnabled(ctx, c.id, on, "admin", "", p.now()); err != nil || !on {
+	if err := s.corps.SetEnabled(ctx, c.id, on, "admin", "", p.now()); err != nil || !on {
 		return err
 	}
 	return s.wantedPulls(p.now).RequestPulls(ctx, archive.PullRequest{Corp: c.id, Why: "enabled", Force: true})

@@ -83,6 +83,9 @@ func (m secretsManager) GetSecretValue(ctx context.Context, in *secretsmanager.G
 	if err != nil {
 		return nil, err
 	}
+	if v = m.sim.secrets.read(corp, v); v.IsZero() {
+		return nil, &types.ResourceNotFoundException{}
+	}
 	text := v.Reveal()
 	return &secretsmanager.GetSecretValueOutput{SecretString: &text}, nil
 }

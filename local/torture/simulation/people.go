@@ -221,6 +221,7 @@ func (s *sim) rebuild(c *company) {
 			return
 		}
 	}
+	s.view.keep(c.id)
 	s.must(s.world.View.Clear(context.Background(), c.id, nil))
 	c.emptied = true
 	s.tell("the view of %s is emptied", c.id)

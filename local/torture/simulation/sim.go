@@ -18,6 +18,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
+	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
 // Report is what a run found.
@@ -47,6 +48,9 @@ type sim struct {
 	world     *archivetest.World
 	consents  *archivetest.Consents
 	ledger    *staleLedger
+	corps     *staleCorps
+	view      *staleView
+	secrets   *past[secret.Value]
 	files     staleFiles
 	port      *port
 	log       *slog.Logger
@@ -131,7 +135,10 @@ func newSim(t *testing.T, seed uint64, keep bool) *sim {
 	s.world = archivetest.NewWorld(s.tb, faults)
 	s.consents = archivetest.NewConsents(s.tb, faults)
 	s.world.Openers.Implicit = r.IntN(2) == 0
-	s.ledger = &staleLedger{Ledger: s.world.Ledger, sim: s}
+	s.ledger = newStaleLedger(s)
+	s.corps = &staleCorps{all: s.world.Corps, listed: newPast[archive.Corp](s)}
+	s.view = &staleView{viewInParts: viewInParts{s.world.View}, aside: newPast[[]archive.SetAside](s)}
+	s.secrets = newPast[secret.Value](s)
 	s.files = staleFiles{Files: s.world.Files, sim: s}
 	newQueue := func(name string, visibility, kept, timeout time.Duration) *queue {
 		return &queue{name: name, port: s.port, visibility: visibility, kept: kept, timeout: timeout, running: make(map[string]int), few: name != "DecodeQueue", complain: s.tb.Errorf}
@@ -417,6 +424,10 @@ const maxCalls = 400_000
 // put stores a company's secret in the secret store.
 func (s *sim) put(c *company, v string) {
 	c.saved = v
+	s.secrets.keep(c.id, func() secret.Value {
+		was, _ := s.world.Secrets.ArchiveSecret(context.Background(), c.id, time.Time{}) // zero before the first one
+		return was
+	})
 	s.world.Secrets.Put(c.id, secretValue(v))
 }
 
