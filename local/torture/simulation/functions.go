@@ -63,10 +63,14 @@ func (i inspections) RequestExaminations(ctx context.Context, corps ...string) e
 	return i.RequestChecks(ctx, corps...)
 }
 
-// metrics drops the fleet's numbers.
-type metrics struct{}
+// metrics keeps the fleet's numbers of the last round.
+type metrics struct{ sim *sim }
 
-func (metrics) Fleet(context.Context, watch.Fleet) {}
+func (m metrics) Fleet(ctx context.Context, f watch.Fleet) {
+	if p := processOf(ctx); !p.dead {
+		m.sim.fleet = f
+	}
+}
 
 // viewInParts writes a page as the adapter does: in several calls, each of which
 // may fail.
@@ -115,7 +119,7 @@ func (s *sim) dispatcher(i *instance) *watch.Dispatcher {
 		Corps: s.corps, Ledger: s.ledger, SetAside: s.view, Pulls: s.wantedPulls(i.now),
 		Decodes: decodes{s.decodeQueue}, DecodeDepth: s.decodeQueue, Files: s.files,
 		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, i.now), MediaDepth: s.mediaQueue,
-		Heads: w.Journal, Jobs: s.jobs(i.now), Inspections: inspections{s.port}, Notifier: w.Notified, Metrics: metrics{},
+		Heads: w.Journal, Jobs: s.jobs(i.now), Inspections: inspections{s.port}, Notifier: w.Notified, Metrics: metrics{s},
 		Now: i.now, Log: s.log,
 	}
 }

@@ -184,8 +184,8 @@ func (s *sim) checkNotices() {
 	if len(list) == 0 || s.weather.crowd {
 		return
 	}
-	s.calmAt = time.Now() // ticks come every minute again
-	s.until(time.Now().Add(slowTick+2*time.Minute), nil)
+	s.calmAt = time.Now()                                // ticks come every minute again
+	s.until(time.Now().Add(slowTick+6*time.Minute), nil) // each corp has its slow turn
 	c := list[s.rand.IntN(len(list))]
 	health := func(c *company) watch.Health {
 		n, err := s.world.Ledger.Notified(context.Background(), []string{c.id})
@@ -195,11 +195,19 @@ func (s *sim) checkNotices() {
 	before := make(map[string]watch.Health)
 	for _, c := range list {
 		before[c.id] = health(c)
-		if h := before[c.id]; h != watch.Well && h != watch.SetAside {
-			s.tb.Errorf("%s: notified of %q at rest, want well or set_aside (law 9)", c.id, h)
+		want := watch.Well
+		if s.setAside(c) > 0 {
+			want = watch.SetAside
+		}
+		if h := before[c.id]; h != want {
+			s.tb.Errorf("%s: notified of %q at rest, want %q (law 9)", c.id, h, want)
 		}
 	}
 	s.checkSent(list)
+	s.checkFleet(list, 0)
+	if s.fleet.WorstLag > caughtUpWithin {
+		s.tb.Errorf("fleet: a corp caught up %s ago at rest, want at most %s (law 9)", s.fleet.WorstLag, caughtUpWithin)
+	}
 	t := lasting[s.rand.IntN(len(lasting))]
 	s.tell("WeCom answers %+v to %s", t, c.id)
 	c.trouble = &t
@@ -207,6 +215,7 @@ func (s *sim) checkNotices() {
 	if got := health(c); got != watch.Health(t.cause) {
 		s.tb.Errorf("%s: notified of %q while WeCom answers %d %d, want %q (laws 9 and 10)", c.id, got, t.errcode, t.native, t.cause)
 	}
+	s.checkFleet(list, 1)
 	c.trouble = nil
 	s.speak(c, 1)
 	s.until(time.Now().Add(45*time.Minute), nil)
@@ -215,6 +224,7 @@ func (s *sim) checkNotices() {
 			s.tb.Errorf("%s: notified of %q after the trouble, want %q (law 9)", c.id, got, before[c.id])
 		}
 	}
+	s.checkFleet(list, 0)
 	told := false
 	for _, changes := range s.checkSent(list) {
 		for _, change := range changes {
@@ -228,6 +238,39 @@ func (s *sim) checkNotices() {
 	}
 	s.rest("after a trouble")
 	s.check()
+}
+
+// setAside counts the records set aside of a company.
+func (s *sim) setAside(c *company) int {
+	list, _, err := s.world.View.ListSetAside(context.Background(), c.id, 0, 1000)
+	s.must(err)
+	return len(list)
+}
+
+// caughtUpWithin is the longest time since a quiet corp was caught up, as the ledger
+// has it: a slow turn, and the time in which a pull saves no state.
+const caughtUpWithin = 15 * time.Minute
+
+// checkFleet compares the numbers from which the alarms are made with the state,
+// which is at rest: only so many corps have a trouble (laws 9 and 10).
+func (s *sim) checkFleet(list []*company, broken int) {
+	aside, filesLeft := 0, archive.Retention
+	for _, c := range list {
+		aside += s.setAside(c)
+		_, next, err := s.world.Files.Waiting(context.Background(), c.id, time.Now(), time.Now())
+		s.must(err)
+		if !next.IsZero() {
+			filesLeft = min(filesLeft, time.Until(next))
+		}
+	}
+	f := s.fleet
+	if f.Corps != len(list) || f.Broken != broken || f.Losing != 0 || f.SetAside != aside || f.Overdue != 0 || f.Stuck != 0 {
+		s.tb.Errorf("fleet: got %+v, want %d corps, %d with a trouble, none losing, %d records set aside, no page overdue or stuck (laws 9 and 10)", f, len(list), broken, aside)
+	}
+	// The round was up to a slow tick ago. A deadline that passed since says nothing.
+	if off := (f.FilesLeft - filesLeft).Abs(); off > slowTick+time.Minute && f.FilesLeft > slowTick+time.Minute {
+		s.tb.Errorf("fleet: %s until WeCom deletes a waiting file, want %s (law 9)", f.FilesLeft, filesLeft)
+	}
 }
 
 // checkSent takes the notices that were sent. The last one about a company is the

@@ -58,6 +58,7 @@ type sim struct {
 	ids       []string // of companies, in their order
 	outages   map[string]time.Time
 	sent      map[string]watch.Health // by corp: the last notice
+	fleet     watch.Fleet             // of the last round
 
 	pullQueue, decodeQueue, mediaQueue *queue
 
