@@ -159,7 +159,7 @@ func (k *checker) messages() {
 			k.bad("seq %d is stored and set aside (law 5)", said.Seq)
 		case !there && !isAside:
 			k.bad("seq %d is neither stored nor set aside (law 5)", said.Seq)
-		case isAside && said.opens:
+		case isAside && (said.opens || a.Reason == archive.ReasonJournal):
 			k.bad("seq %d is set aside at rest: %s %s (law 5)", said.Seq, a.Reason, a.Detail)
 		case there && !said.opens && said.decrypt == 0:
 			k.bad("seq %d is stored, and nothing opens it (law 4)", said.Seq)

@@ -62,6 +62,7 @@ type said struct {
 	crash      bool      // the library crashes on it in GetChatData, in place of 301058
 	decrypt    int       // so many calls of DecryptData break the library; below 0: all
 	hang       bool      // they hang in place of crashing
+	code       int       // they answer this code in place of that; 0: they do not
 	deleted    bool      // WeCom has deleted it
 	malformed  bool      // the record's fields are unusable
 	unreadable bool      // the message is no JSON
@@ -202,9 +203,14 @@ func (c *company) weaken(s *said) {
 		s.hang = r.IntN(2) == 0
 		if s.decrypt = 1 + r.IntN(5); r.IntN(4) == 0 {
 			s.decrypt, s.opens = -1, false
+		} else if r.IntN(3) == 0 {
+			s.code, s.decrypt = codes[r.IntN(len(codes))], 1+r.IntN(3)
 		}
 	}
 }
+
+// codes are answers of DecryptData without a cause: of documented codes, and of others.
+var codes = []int{10000, 10001, 10006, 10010, -1, 77777}
 
 // forget deletes what WeCom has kept for five days. It returns the last seq that is
 // deleted.
@@ -248,6 +254,9 @@ func (c *company) chatData(after uint64, limit int) *archivetest.Answer {
 func (c *company) decrypt(seq uint64, try int) *archivetest.Answer {
 	for _, s := range c.said {
 		if s.Seq == seq && s.decrypt != 0 && (s.decrypt < 0 || try <= s.decrypt) {
+			if s.code != 0 {
+				return &archivetest.Answer{Err: &archive.SDKError{Op: "DecryptData", Code: s.code}}
+			}
 			how := archive.Crashed
 			if s.hang {
 				how = archive.Hung

@@ -156,7 +156,9 @@ func (s *sim) retryAside() {
 		for _, c := range s.alive() {
 			list, _, err := s.world.View.ListSetAside(context.Background(), c.id, 0, 1000)
 			s.must(err)
-			if slices.ContainsFunc(list, func(a archive.SetAside) bool { return c.of(a.Seq) == nil || c.of(a.Seq).opens }) {
+			if slices.ContainsFunc(list, func(a archive.SetAside) bool {
+				return a.Reason == archive.ReasonJournal || c.of(a.Seq) == nil || c.of(a.Seq).opens
+			}) {
 				again = true
 				job := decode.Replay{Corp: c.id, OnlySetAside: true}
 				s.api("start job", c, 8, func(ctx context.Context, p *process) error { return s.startJob(ctx, p, job) }, nil)

@@ -20,6 +20,7 @@ type weather struct {
 	fails, failsAfter, twice, slow, hangs, dies int
 	lies                                        int // answers of WeCom
 	stale                                       int // answers of our stores
+	garbled                                     int // reads of the journal's objects
 	// One message in so many is of the kind.
 	poison, breaks int
 	files          bool
@@ -47,7 +48,7 @@ func newWeather(r *rand.Rand) weather {
 	w := weather{
 		companies: 1 + r.IntN(3), storm: time.Duration(8+r.IntN(40)) * time.Minute,
 		fails: pick(2, 20, 60, 200), failsAfter: pick(2, 30, 100, 300), twice: pick(3, 30, 100), slow: pick(2, 15, 60),
-		hangs: pick(4, 200, 600), dies: pick(2, 100, 300, 1000), lies: pick(2, 4, 12), stale: pick(2, 1),
+		hangs: pick(4, 200, 600), dies: pick(2, 100, 300, 1000), lies: pick(2, 4, 12), stale: pick(2, 1), garbled: pick(4, 10, 60),
 		poison: pick(4, 40, 120), breaks: pick(4, 40, 120), files: r.IntN(2) == 0,
 		lost: pick(3, 4, 15), repeated: pick(3, 6, 25), overtaken: pick(4, 5), ticksLost: pick(3, 3), ticksTwice: pick(4, 5),
 		outages: r.IntN(3) == 0, crowd: r.IntN(15) == 0, strict: r.IntN(2) == 0,
@@ -111,6 +112,8 @@ func (s *sim) decide(w *waiter) verdict {
 		if s.hit(f.slow) {
 			return verdict{kind: slow, wait: time.Duration(s.rand.IntN(15_000)) * time.Millisecond}
 		}
+	case (w.call.Name == "Journal.Page" || w.call.Name == "Journal.Message") && s.hit(f.garbled):
+		return verdict{kind: failsBefore, fault: archive.ErrCorrupt}
 	case s.hit(f.fails):
 		return verdict{kind: failsBefore, fault: errInjected}
 	case w.call.Writes && s.hit(f.failsAfter):
