@@ -65,6 +65,10 @@ var All = []Mutant{
 		d.cfg.Log.ErrorContext(ctx, "page not decoded", "err", err)
 	}
 `},
+	{"decode: bytes that are no UTF-8 are replaced", "4", "shared/archive/decode/message.go",
+		`	m.Raw = raw
+`, `	m.Raw = []byte(strings.ToValidUTF8(string(raw), "\uFFFD"))
+`},
 	{"decode: only a claimed or proved key is tried", "6", "shared/archive/decode/keys.go",
 		`	for _, key := range keys {
 		ids = append(ids, key.ID)
@@ -115,6 +119,10 @@ var All = []Mutant{
 		`	if !accepted {
 		bounds := `, `	if false && !accepted {
 		bounds := `},
+	{"dispatch: the state of one corp is taken for that of every corp", "8", "shared/archive/watch/notify.go",
+		`		state, before := t.states[c.ID], notified[c.ID]
+`, `		state, before := t.states[t.corps[0].ID], notified[c.ID]
+`},
 	{"pull and dispatch: a loss is not recorded", "9", "shared/archive/ledger.go",
 		`	return Retention - now.Sub(caughtUp(c, s))
 `, `	return max(1, Retention-now.Sub(caughtUp(c, s)))
