@@ -39,6 +39,43 @@ func editRows(d *archivetest.DecodeFixture, edit func(*archive.Row)) {
 	d.Configure(cfg)
 }
 
+// editRow lets the replayer read the row after a seq as edit leaves it.
+func editRow(d *archivetest.DecodeFixture, after uint64, edit func(*archive.Row)) {
+	editRows(d, func(r *archive.Row) {
+		if r.After == after {
+			edit(r)
+		}
+	})
+}
+
+// editResult is editRow for the row's result, where it has one.
+func editResult(d *archivetest.DecodeFixture, after uint64, edit func(*archive.Result)) {
+	editRow(d, after, func(r *archive.Row) {
+		if r.Result != nil {
+			result := *r.Result
+			edit(&result)
+			r.Result = &result
+		}
+	})
+}
+
+// rewriteChain lets the replayer read the rows from a seq on as edit leaves them, each
+// with its own hash and that of the row before it.
+func rewriteChain(d *archivetest.DecodeFixture, after uint64, edit func(*archive.Row)) {
+	prev := ""
+	editRows(d, func(r *archive.Row) {
+		if r.After < after {
+			return
+		}
+		edit(r)
+		if prev != "" {
+			r.Prev = prev
+		}
+		r.Hash = archive.ChainHash(*r)
+		prev = r.Hash
+	})
+}
+
 // removeRows hides the rows with first <= After <= last from the replayer.
 func removeRows(d *archivetest.DecodeFixture, first, last uint64) {
 	cfg := d.Config
@@ -116,18 +153,10 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			d.View.Tamper(archivetest.Corp, 4, nil)
 		}, []string{"2/4 message_missing"}},
 		{"result missing", func(d *archivetest.DecodeFixture) {
-			editRows(d, func(r *archive.Row) {
-				if r.After == 2 {
-					r.Result = nil
-				}
-			})
+			editRow(d, 2, func(r *archive.Row) { r.Result = nil })
 		}, []string{"2/0 not_decoded"}},
 		{"page requested again", func(d *archivetest.DecodeFixture) {
-			editRows(d, func(r *archive.Row) {
-				if r.After == 2 {
-					r.State = archive.RowRequested
-				}
-			})
+			editRow(d, 2, func(r *archive.Row) { r.State = archive.RowRequested })
 		}, []string{"2/0 not_decoded"}},
 		{"view empty", func(d *archivetest.DecodeFixture) { d.Must(d.View.Clear(t.Context(), archivetest.Corp, nil)) }, []string{
 			"0/1 message_missing", "0/2 set_aside_missing", "0/0 lists_incomplete", "2/3 message_missing", "2/4 message_missing", "2/0 lists_incomplete",
@@ -146,31 +175,15 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			d.Must(d.View.WritePage(t.Context(), decode.Decoded{Corp: archivetest.Corp, SetAside: []archive.SetAside{{Corp: archivetest.Corp, Seq: 3, After: 2, Reason: archive.ReasonNoKey}}}))
 		}, []string{"2/3 set_aside_stale"}},
 		{"result counts too many messages", func(d *archivetest.DecodeFixture) {
-			editRows(d, func(r *archive.Row) {
-				if r.After == 4 && r.Result != nil {
-					result := *r.Result
-					result.Stored++
-					r.Result = &result
-				}
-			})
+			editResult(d, 4, func(result *archive.Result) { result.Stored++ })
 		}, []string{"4/0 result_differs"}},
 		{"result counts too few records set aside", func(d *archivetest.DecodeFixture) {
-			editRows(d, func(r *archive.Row) {
-				if r.After == 0 && r.Result != nil {
-					result := *r.Result
-					result.SetAside = nil
-					r.Result = &result
-				}
-			})
+			editResult(d, 0, func(result *archive.Result) { result.SetAside = nil })
 		}, []string{"0/0 result_differs"}},
 		{"page changed", func(d *archivetest.DecodeFixture) { d.Journal.Damage(d.Rows()[1]) }, []string{"2/0 journal_changed"}},
 		{"page missing", func(d *archivetest.DecodeFixture) { d.Journal.Lose(d.Rows()[1]) }, []string{"2/0 journal_missing"}},
 		{"row edited", func(d *archivetest.DecodeFixture) {
-			editRows(d, func(r *archive.Row) {
-				if r.After == 2 {
-					r.Count++
-				}
-			})
+			editRow(d, 2, func(r *archive.Row) { r.Count++ })
 		}, []string{"2/0 row_changed", "2/0 records_differ"}},
 		{"head of a day missing", func(d *archivetest.DecodeFixture) {
 			d.Journal.LoseHead(archivetest.Corp, archive.DayOf(d.Rows()[1].At))
@@ -204,40 +217,20 @@ func TestVerifyFindsEveryDifference(t *testing.T) {
 			d.Clock.Set(archive.DayOf(d.Clock.Now()).Next().Start().Add(3 * time.Hour))
 		}, []string{"4/0 head_missing"}},
 		{"row's time later than the head that has it", func(d *archivetest.DecodeFixture) {
-			prev := ""
-			editRows(d, func(r *archive.Row) {
+			rewriteChain(d, 2, func(r *archive.Row) {
 				if r.After == 2 {
 					r.At = r.At.Add(21 * time.Hour)
-				}
-				if r.After >= 2 {
-					if prev != "" {
-						r.Prev = prev
-					}
-					r.Hash = archive.ChainHash(*r)
-					prev = r.Hash
 				}
 			})
 		}, []string{"2/0 row_changed", "4/0 head_disagrees", "4/0 head_disagrees", "4/0 head_disagrees"}},
 		{"row edited and its hash replaced", func(d *archivetest.DecodeFixture) {
-			editRows(d, func(r *archive.Row) {
-				if r.After == 2 {
-					r.At = r.At.Add(time.Hour)
-					r.Hash = archive.ChainHash(*r)
-				}
+			editRow(d, 2, func(r *archive.Row) {
+				r.At = r.At.Add(time.Hour)
+				r.Hash = archive.ChainHash(*r)
 			})
 		}, []string{"4/0 chain_broken"}},
 		{"chain rewritten to its end", func(d *archivetest.DecodeFixture) {
-			prev := ""
-			editRows(d, func(r *archive.Row) {
-				if r.After >= 2 {
-					r.At = r.At.Add(time.Minute)
-					if prev != "" {
-						r.Prev = prev
-					}
-					r.Hash = archive.ChainHash(*r)
-					prev = r.Hash
-				}
-			})
+			rewriteChain(d, 2, func(r *archive.Row) { r.At = r.At.Add(time.Minute) })
 		}, []string{"4/0 head_disagrees", "4/0 head_disagrees", "4/0 head_disagrees"}}, // the heads of two days and the ledger's
 		{"middle row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 2, 2) }, []string{"4/0 chain_broken", "4/0 head_disagrees", "2/0 row_removed"}},
 		{"first row missing", func(d *archivetest.DecodeFixture) { removeRows(d, 0, 0) }, []string{"2/0 chain_broken", "2/0 head_disagrees", "0/0 row_removed"}},

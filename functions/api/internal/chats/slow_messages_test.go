@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,99 @@ func messagesOf(t *testing.T, store chats.MessageStore, caller session.Caller, r
 	return got
 }
 
+// roomReader reads the pages of a room's messages.
+type roomReader struct {
+	t      *testing.T
+	what   string // names the list in a failure
+	store  chats.MessageStore
+	caller session.Caller
+	room   archive.ConversationID
+	query  string
+	most   []time.Duration // for a page, in turn
+	read   int             // pages
+}
+
+func (r *roomReader) page(token *string) pageOfRoom {
+	r.t.Helper()
+	if r.read++; r.read > 2000 {
+		r.t.Fatalf("%s: the list never ends", r.what)
+	}
+	return messagesOf(r.t, r.store, r.caller, r.room, r.query, token, r.most[r.read%len(r.most)])
+}
+
+// after reads the pages after a page, and returns the last page that has messages.
+func (r *roomReader) after(p pageOfRoom) (ids []string, last pageOfRoom) {
+	r.t.Helper()
+	for last = p; p.Next != nil; {
+		p = r.page(p.Next)
+		if ids = append(ids, p.ids()...); len(p.Messages) > 0 {
+			last = p
+		}
+	}
+	return ids, last
+}
+
+// before reads the pages before a page.
+func (r *roomReader) before(p pageOfRoom) (ids []string) {
+	r.t.Helper()
+	for p.Prev != nil {
+		p = r.page(p.Prev)
+		ids = append(p.ids(), ids...)
+	}
+	return ids
+}
+
+// readsAll checks that the pages are the messages that the list should have, from the
+// first page on, and back from the last one.
+func (r *roomReader) readsAll(want []string) {
+	r.t.Helper()
+	first := r.page(nil)
+	later, last := r.after(first)
+	if got := slices.Concat(r.before(first), first.ids(), later); !slices.Equal(got, want) {
+		r.t.Fatalf("%s: got\n%q\nwant\n%q", r.what, got, want)
+	}
+	if first.Prev != nil || last.Next != nil {
+		return
+	}
+	if back := slices.Concat(r.before(last), last.ids()); !slices.Equal(back, want) {
+		r.t.Fatalf("%s, back: got\n%q\nwant\n%q", r.what, back, want)
+	}
+}
+
+// sayOnDays adds messages of a room on some days, many of them at one moment.
+func (s *talk) sayOnDays(r *rand.Rand, room archive.ConversationID, start time.Time) {
+	for day := range 1 + r.IntN(12) {
+		at := start.AddDate(0, 0, day*(1+r.IntN(2)))
+		for range 1 + r.IntN(12) {
+			sender := "zhao"
+			if r.IntN(3) == 0 {
+				sender = "lin.hua"
+			}
+			s.say(room, at, sender, "wm1")
+			if r.IntN(3) > 0 { // else at one moment
+				at = at.Add(time.Duration(r.IntN(100)) * time.Minute)
+			}
+		}
+	}
+	slices.SortFunc(s.convs[room], func(a, b archive.Message) int {
+		if c := a.Time.Compare(b.Time); c != 0 {
+			return c
+		}
+		return int(a.Seq) - int(b.Seq)
+	})
+}
+
+// seenBetween is the messages between two times that a caller may see; a zero end is
+// none.
+func seenBetween(all []archive.Message, caller session.Caller, from, to time.Time) (ids []string) {
+	for _, m := range all {
+		if (!caller.Limited || slices.Contains(parties(m), "lin.hua")) && !m.Time.Before(from) && (to.IsZero() || m.Time.Before(to)) {
+			ids = append(ids, m.MsgID)
+		}
+	}
+	return ids
+}
+
 // The pages of the messages of a room, in both directions, have each message once that
 // the caller may see, in order, also where the time of a page ends its search.
 func TestPagesOfARoomAreTheWholeRoom(t *testing.T) {
@@ -89,25 +183,7 @@ func TestPagesOfARoomAreTheWholeRoom(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		store := &dayByDay{talk: &talk{}}
 		start := archive.Day("2026-01-01").Start()
-		for day := range 1 + r.IntN(12) {
-			at := start.AddDate(0, 0, day*(1+r.IntN(2)))
-			for range 1 + r.IntN(12) {
-				sender := "zhao"
-				if r.IntN(3) == 0 {
-					sender = "lin.hua"
-				}
-				store.say(room, at, sender, "wm1")
-				if r.IntN(3) > 0 { // else at one moment
-					at = at.Add(time.Duration(r.IntN(100)) * time.Minute)
-				}
-			}
-		}
-		slices.SortFunc(store.convs[room], func(a, b archive.Message) int {
-			if c := a.Time.Compare(b.Time); c != 0 {
-				return c
-			}
-			return int(a.Seq) - int(b.Seq)
-		})
+		store.sayOnDays(r, room, start)
 		all := store.convs[room]
 		from, to := all[len(all)/4].Time, all[3*len(all)/4].Time.Add(time.Millisecond)
 		moment := func(at time.Time) string { return url.QueryEscape(at.Format(time.RFC3339Nano)) }
@@ -117,52 +193,17 @@ func TestPagesOfARoomAreTheWholeRoom(t *testing.T) {
 			"at=" + moment(all[r.IntN(len(all))].Time): {}, "at=" + moment(start.AddDate(0, 0, 40)): {},
 		} {
 			for name, caller := range map[string]session.Caller{"any reader": {}, "a limited reader": {Limited: true, Staff: []string{"lin.hua"}}} {
-				var want []string
-				for _, m := range all {
-					if (!caller.Limited || slices.Contains(parties(m), "lin.hua")) && !m.Time.Before(in[0]) && (in[1].IsZero() || m.Time.Before(in[1])) {
-						want = append(want, m.MsgID)
-					}
-				}
-				descending := len(query) >= 10 && query[len(query)-10:] == "order=desc"
-				if descending {
+				want := seenBetween(all, caller, in[0], in[1])
+				if strings.HasSuffix(query, "order=desc") {
 					slices.Reverse(want)
 				}
 				limit := 1 + r.IntN(8)
 				for _, most := range [][]time.Duration{{time.Minute}, {noTime}, {noTime, time.Minute}} {
-					read := 0
-					next := func(page *string) pageOfRoom {
-						if read++; read > 2000 {
-							t.Fatalf("seed %d, %s, %s, pages of %d within %s: the list never ends", seed, query, name, limit, most)
-						}
-						return messagesOf(t, store, caller, room, fmt.Sprintf("%s&limit=%d", query, limit), page, most[read%len(most)])
+					pages := roomReader{
+						t: t, what: fmt.Sprintf("seed %d, %s, %s, pages of %d within %s", seed, query, name, limit, most),
+						store: store, caller: caller, room: room, query: fmt.Sprintf("%s&limit=%d", query, limit), most: most,
 					}
-					first := next(nil)
-					got := first.ids()
-					last := first
-					for p := first; p.Next != nil; {
-						p = next(p.Next)
-						if got = append(got, p.ids()...); len(p.Messages) > 0 {
-							last = p
-						}
-					}
-					for p := first; p.Prev != nil; {
-						p = next(p.Prev)
-						got = append(p.ids(), got...)
-					}
-					if !slices.Equal(got, want) {
-						t.Fatalf("seed %d, %s, %s, pages of %d within %s: got\n%q\nwant\n%q", seed, query, name, limit, most, got, want)
-					}
-					if first.Prev != nil || last.Next != nil {
-						continue
-					}
-					back := last.ids()
-					for p := last; p.Prev != nil; {
-						p = next(p.Prev)
-						back = append(p.ids(), back...)
-					}
-					if !slices.Equal(back, want) {
-						t.Fatalf("seed %d, %s, %s, pages of %d within %s, back: got\n%q\nwant\n%q", seed, query, name, limit, most, back, want)
-					}
+					pages.readsAll(want)
 				}
 			}
 		}

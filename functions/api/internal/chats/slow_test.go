@@ -613,60 +613,86 @@ func TestListOfALongDayIsAnsweredInTime(t *testing.T) {
 	}
 }
 
+// newRandomTalk has chats and rooms of lin.hua, which it returns newest first. Days,
+// moves or both name a chat. The messages were stored in any order and pages.
+func newRandomTalk(r *rand.Rand) (*talk, []archive.ConversationID) {
+	start := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
+	store := &talk{moving: make(map[archive.ConversationID]bool), both: make(map[archive.ConversationID]bool)}
+	var all []archive.ConversationID
+	for i := range 1 + r.IntN(40) {
+		conv, other := archive.RoomConversation(fmt.Sprint("wr", i)), "zhao"
+		if r.IntN(3) > 0 {
+			other = fmt.Sprint("wm", i)
+			conv = archive.PartyConversation([]string{"lin.hua", other})
+			store.moving[conv], store.both[conv] = r.IntN(2) == 0, r.IntN(3) == 0
+		}
+		all = append(all, conv)
+		for range 1 + r.IntN(5) {
+			store.say(conv, start.Add(-time.Duration(r.IntN(50))*time.Hour/time.Duration(1+r.IntN(1000))).Truncate(time.Millisecond), "lin.hua", other)
+		}
+	}
+	store.mixPages(r)
+	for _, list := range store.convs {
+		slices.SortFunc(list, func(a, b archive.Message) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.MsgID, b.MsgID)) })
+	}
+	newest := func(conv archive.ConversationID) time.Time { return store.convs[conv][len(store.convs[conv])-1].Time }
+	slices.SortFunc(all, func(a, b archive.ConversationID) int {
+		return cmp.Or(newest(b).Compare(newest(a)), cmp.Compare(chats.DigestOf(a), chats.DigestOf(b)))
+	})
+	return store, all
+}
+
+// mixPages makes pages of several messages, in no order.
+func (s *talk) mixPages(r *rand.Rand) {
+	var together [][]archive.Message
+	r.Shuffle(len(s.pages), func(i, j int) { s.pages[i], s.pages[j] = s.pages[j], s.pages[i] })
+	for page := range slices.Chunk(s.pages, 1+r.IntN(20)) {
+		together = append(together, slices.Concat(page...))
+	}
+	s.pages = together
+}
+
+// ofKind is the conversations of a kind, or all.
+func ofKind(all []archive.ConversationID, kind string) (convs []string) {
+	for _, conv := range all {
+		if kind == "" || kind == conv.Kind() {
+			convs = append(convs, string(conv))
+		}
+	}
+	return convs
+}
+
+// openIDs returns the conversations of a list.
+func openIDs(t *testing.T, list []chats.ConversationJSON) (convs []string) {
+	t.Helper()
+	for _, c := range list {
+		var conv archive.ConversationID
+		if err := opaque.Conversation("ww0123456789abcdef").Open(c.ID, &conv); err != nil {
+			t.Fatal(err)
+		}
+		convs = append(convs, string(conv))
+	}
+	return convs
+}
+
 // The pages of a member's list have each conversation once, newest first, whether its
 // days or moves name it, in whatever order and pages the messages were stored.
 func TestMovesAndDaysAreOneList(t *testing.T) {
 	for seed := range uint64(80) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		start := time.Date(2026, 1, 31, 1, 0, 0, 0, time.UTC)
-		store := &talk{moving: make(map[archive.ConversationID]bool), both: make(map[archive.ConversationID]bool)}
-		var all []archive.ConversationID
-		for i := range 1 + r.IntN(40) {
-			conv, other := archive.RoomConversation(fmt.Sprint("wr", i)), "zhao"
-			if r.IntN(3) > 0 {
-				other = fmt.Sprint("wm", i)
-				conv = archive.PartyConversation([]string{"lin.hua", other})
-				store.moving[conv], store.both[conv] = r.IntN(2) == 0, r.IntN(3) == 0
-			}
-			all = append(all, conv)
-			for range 1 + r.IntN(5) {
-				store.say(conv, start.Add(-time.Duration(r.IntN(50))*time.Hour/time.Duration(1+r.IntN(1000))).Truncate(time.Millisecond), "lin.hua", other)
-			}
-		}
-		var together [][]archive.Message // pages of several messages, in no order
-		r.Shuffle(len(store.pages), func(i, j int) { store.pages[i], store.pages[j] = store.pages[j], store.pages[i] })
-		for page := range slices.Chunk(store.pages, 1+r.IntN(20)) {
-			together = append(together, slices.Concat(page...))
-		}
-		store.pages = together
-		for _, list := range store.convs {
-			slices.SortFunc(list, func(a, b archive.Message) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.MsgID, b.MsgID)) })
-		}
-		newest := func(conv archive.ConversationID) time.Time { return store.convs[conv][len(store.convs[conv])-1].Time }
-		slices.SortFunc(all, func(a, b archive.ConversationID) int {
-			return cmp.Or(newest(b).Compare(newest(a)), cmp.Compare(chats.DigestOf(a), chats.DigestOf(b)))
-		})
-		for _, query := range []string{"member=lin.hua", "member=lin.hua&kind=single", "member=lin.hua&kind=room"} {
-			var want []string
-			for _, conv := range all {
-				if kind := query[len("member=lin.hua"):]; kind == "" || kind == "&kind="+conv.Kind() {
-					want = append(want, string(conv))
-				}
+		store, all := newRandomTalk(r)
+		for _, kind := range []string{"", "single", "room"} {
+			query := "member=lin.hua"
+			if kind != "" {
+				query += "&kind=" + kind
 			}
 			for _, most := range [][]time.Duration{{time.Minute}, {noTime}, {noTime, time.Minute}} {
 				limit := 1 + r.IntN(30)
 				list, _ := pages(t, store, session.Caller{}, fmt.Sprintf("%s&limit=%d", query, limit), "", most...)
-				var got []string
-				for _, c := range list {
-					var conv archive.ConversationID
-					if err := opaque.Conversation("ww0123456789abcdef").Open(c.ID, &conv); err != nil {
-						t.Fatal(err)
-					}
-					got = append(got, string(conv))
-				}
+				got, want := openIDs(t, list), ofKind(all, kind)
 				if most[0] == noTime && !slices.Equal(got, want) { // rooms without time are in no order
 					slices.Sort(got)
-					want = slices.Sorted(slices.Values(want))
+					slices.Sort(want)
 				}
 				if !slices.Equal(got, want) {
 					t.Fatalf("seed %d, %s, pages of %d within %s: got\n%q\nwant\n%q", seed, query, limit, most, got, want)

@@ -425,15 +425,21 @@ func (w *chatsWorld) ask(who apitest.Token, method, path, body string, again boo
 	return all
 }
 
-// Nothing that a limited reader may not see changes anything that the reader
-// learns, on any route that admits such a reader. A new route takes part by itself.
-func TestLimitedReadersLearnNothing(t *testing.T) {
-	w := newChatsWorld(t)
+// limitedRequest is a request of a limited caller.
+type limitedRequest struct{ route, method, path, body string }
+
+// limitedRoutes are the routes that admit limited callers: the caller of each, which of
+// them answer with an ETag, and all requests.
+type limitedRoutes struct {
+	who    map[string]apitest.Token
+	tagged map[string]bool
+	asked  []limitedRequest
+}
+
+func (w *chatsWorld) limitedRoutes() limitedRoutes {
+	w.T.Helper()
 	values := w.values()
-	type request struct{ route, method, path, body string }
-	var asked []request
-	who := make(map[string]apitest.Token) // by route
-	tagged := make(map[string]bool)
+	all := limitedRoutes{who: make(map[string]apitest.Token), tagged: make(map[string]bool)}
 	for _, rt := range w.Table {
 		if !rt.Limited {
 			continue
@@ -441,58 +447,87 @@ func TestLimitedReadersLearnNothing(t *testing.T) {
 		bodies := []string{""}
 		if rt.Method != "GET" {
 			if bodies = w.bodies(values)[rt.Method+" "+rt.Path]; bodies == nil {
-				t.Fatalf("%s %s: this test has no bodies for it", rt.Method, rt.Path)
+				w.T.Fatalf("%s %s: this test has no bodies for it", rt.Method, rt.Path)
 			}
 		}
 		route := rt.Method + " " + rt.Path
-		who[route], tagged[route] = w.limited(rt), rt.Tagged
-		for _, path := range requests(t, rt, w.Corp, values) {
+		all.who[route], all.tagged[route] = w.limited(rt), rt.Tagged
+		for _, path := range requests(w.T, rt, w.Corp, values) {
 			for _, body := range bodies {
-				asked = append(asked, request{route, rt.Method, path, body})
+				all.asked = append(all.asked, limitedRequest{route, rt.Method, path, body})
 			}
 		}
 	}
-	before := make(map[request][]answer)
+	return all
+}
+
+// askAll returns the answers to all requests, which hold enough to compare.
+func (w *chatsWorld) askAll(all limitedRoutes) map[limitedRequest][]answer {
+	w.T.Helper()
+	answers := make(map[limitedRequest][]answer)
 	seen, answered := 0, make(map[string]bool)
-	for _, r := range asked {
-		before[r] = w.ask(who[r.route], r.method, r.path, r.body, false)
-		for _, a := range before[r] {
+	for _, r := range all.asked {
+		answers[r] = w.ask(all.who[r.route], r.method, r.path, r.body, false)
+		for _, a := range answers[r] {
 			seen += strings.Count(a.body, apitest.ContentMark)
-			if a.status == 200 && tagged[r.route] && a.etag == "" {
-				t.Errorf("%s: got no ETag", r.path)
+			if a.status == 200 && all.tagged[r.route] && a.etag == "" {
+				w.T.Errorf("%s: got no ETag", r.path)
 			}
 			answered[r.route] = answered[r.route] || a.status < 300
 		}
 	}
-	for route := range who {
+	for route := range all.who {
 		if !answered[route] {
-			t.Errorf("%s: got refusals only, so there is nothing to compare", route)
+			w.T.Errorf("%s: got refusals only, so there is nothing to compare", route)
 		}
 	}
 	if seen < 50 {
-		t.Fatalf("the answers hold %d texts, too few to compare", seen)
+		w.T.Fatalf("the answers hold %d texts, too few to compare", seen)
 	}
+	return answers
+}
+
+// askAgain compares the answers to a request with those before a change.
+func (w *chatsWorld) askAgain(who apitest.Token, r limitedRequest, change string, want []answer) {
+	w.T.Helper()
+	got := w.ask(who, r.method, r.path, r.body, true)
+	if len(got) != len(want) {
+		w.T.Errorf("%s: %s: got %d pages, want %d", change, r.path, len(got), len(want))
+		return
+	}
+	for n := range got {
+		if got[n] != want[n] {
+			w.T.Errorf("%s: %s, page %d: %s", change, r.path, n+1, difference(got[n], want[n]))
+		}
+	}
+}
+
+// askTagged sends the ETag of an answer before a change.
+func (w *chatsWorld) askTagged(who apitest.Token, r limitedRequest, change, etag string) {
+	w.T.Helper()
+	resp := w.Do(apitest.Request{Who: who, Method: r.method, Path: r.path, Unchecked: true, Header: map[string]string{"If-None-Match": etag}})
+	if resp.Status != 304 {
+		w.T.Errorf("%s: %s: got status %d for the ETag of the answer before, want 304", change, r.path, resp.Status)
+	}
+}
+
+// Nothing that a limited reader may not see changes anything that the reader
+// learns, on any route that admits such a reader. A new route takes part by itself.
+func TestLimitedReadersLearnNothing(t *testing.T) {
+	w := newChatsWorld(t)
+	all := w.limitedRoutes()
+	before := w.askAll(all)
 	for i, change := range changes {
 		change.store(w)
-		if i > 1 && i < len(changes)-1 {
+		last := i == len(changes)-1
+		if i > 1 && !last {
 			continue // the last comparison covers these: nothing takes a change back
 		}
-		for _, r := range asked {
-			got, want := w.ask(who[r.route], r.method, r.path, r.body, true), before[r]
-			if len(got) != len(want) {
-				t.Errorf("%s: %s: got %d pages, want %d", change.name, r.path, len(got), len(want))
-				continue
-			}
-			if etag := want[0].etag; i == len(changes)-1 && tagged[r.route] && etag != "" {
-				resp := w.Do(apitest.Request{Who: who[r.route], Method: r.method, Path: r.path, Unchecked: true, Header: map[string]string{"If-None-Match": etag}})
-				if resp.Status != 304 {
-					t.Errorf("%s: %s: got status %d for the ETag of the answer before, want 304", change.name, r.path, resp.Status)
-				}
-			}
-			for n := range got {
-				if got[n] != want[n] {
-					t.Errorf("%s: %s, page %d: %s", change.name, r.path, n+1, difference(got[n], want[n]))
-				}
+		for _, r := range all.asked {
+			who, want := all.who[r.route], before[r]
+			w.askAgain(who, r, change.name, want)
+			if etag := want[0].etag; last && all.tagged[r.route] && etag != "" {
+				w.askTagged(who, r, change.name, etag)
 			}
 		}
 	}
