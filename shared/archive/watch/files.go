@@ -12,6 +12,7 @@ const (
 	fileOverdue  = time.Minute // a file is requested again when it has been due for longer
 	mediaBound   = 500         // with more requests in the media queue, none is added
 	lanesPerTick = 400         // lanes requested again per tick, of all corps
+	blockedTicks = 5           // between two requests of a corp while fetching is blocked
 )
 
 // requestFiles requests the lanes with files that are due: their request was
@@ -33,7 +34,7 @@ func (t *tick) requestFiles(ctx context.Context) error {
 		c := t.corps[i]
 		// While fetching is blocked, the only work is to give up files past their
 		// deadline.
-		if media.FetchBlockedBy(c, t.states[c.ID]) != "" && !t.slowTurn(c.ID) {
+		if media.FetchBlockedBy(c, t.states[c.ID]) != "" && !t.hasTurn(c.ID, blockedTicks) {
 			continue
 		}
 		reqs = append(reqs, media.Requests(c.ID, t.seen[i].lanes)...)

@@ -18,7 +18,7 @@ const headTicks = 60
 func (t *tick) keepHeads(ctx context.Context) error {
 	var corps []string
 	for _, c := range t.corps {
-		if t.sinceTurn(c.ID, headTicks) == 0 {
+		if t.hasTurn(c.ID, headTicks) {
 			corps = append(corps, c.ID)
 		}
 	}

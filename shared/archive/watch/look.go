@@ -14,6 +14,7 @@ import (
 const (
 	setAsideRead = 1000 // records set aside that are read of one corp
 	pendingRead  = 1000 // pending pages that are read of one corp
+	calmTicks    = 5    // the most ticks between two looks at a calm corp
 )
 
 // sight is what a tick sees of a corp, beside its settings and its pull state.
@@ -41,11 +42,11 @@ type calm struct {
 }
 
 // spares reports whether the corp is calm still: no page came since. It is looked at
-// in its slow turn all the same, and so at least once in slowTicks ticks. That keeps
-// what a replay adds, or a page whose state was not saved, from waiting for longer.
+// at every [calmTicks]-th tick all the same. That keeps what a replay adds, or a page
+// whose state was not saved, from waiting for longer.
 func (t *tick) spares(c archive.Corp) bool {
 	last, ok := t.calm[c.ID]
-	return ok && !t.slowTurn(c.ID) && t.now.Sub(last.at) < slowTicks*time.Minute && t.states[c.ID].LastPageAt.Equal(last.pageAt)
+	return ok && !t.hasTurn(c.ID, calmTicks) && t.now.Sub(last.at) < calmTicks*time.Minute && t.states[c.ID].LastPageAt.Equal(last.pageAt)
 }
 
 // remember notes which corps are calm, for the next ticks of this process.

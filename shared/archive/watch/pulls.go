@@ -9,6 +9,9 @@ import (
 )
 
 const (
+	// announcedTicks is the number of ticks between two pulls of a corp whose callbacks
+	// announce its messages. Every other corp is pulled at each tick.
+	announcedTicks = 5
 	// For callbackFresh after a callback, the corp's callbacks count as working,
 	// and the timer is only a safeguard.
 	callbackFresh = 15 * time.Minute
@@ -21,7 +24,7 @@ const (
 )
 
 // requestPulls requests a pull of each corp that is due: at every tick, or only
-// at every [slowTicks]-th tick if callbacks announce the corp's messages. If
+// at every [announcedTicks]-th tick if callbacks announce the corp's messages. If
 // dispatch crashes before a request, the next tick makes it, a minute later.
 func (t *tick) requestPulls(ctx context.Context) error {
 	refused := t.callbacksRefused()
@@ -30,7 +33,7 @@ func (t *tick) requestPulls(ctx context.Context) error {
 		if !c.Enabled || !t.states[c.ID].Due(c, t.now) || !c.HeldByOpen(t.now).IsZero() {
 			continue
 		}
-		if !refused && t.announced(c) && !t.slowTurn(c.ID) {
+		if !refused && t.announced(c) && !t.hasTurn(c.ID, announcedTicks) {
 			continue
 		}
 		reqs = append(reqs, archive.PullRequest{Corp: c.ID, Why: archive.Timer})

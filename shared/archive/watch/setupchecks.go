@@ -15,7 +15,7 @@ const checkTicks = 24 * 60
 func (t *tick) requestChecks(ctx context.Context) error {
 	var corps []string
 	for _, c := range t.corps {
-		if t.sinceTurn(c.ID, checkTicks) == 0 && c.SecretPrefix != "" {
+		if t.hasTurn(c.ID, checkTicks) && c.SecretPrefix != "" {
 			corps = append(corps, c.ID)
 		}
 	}

@@ -57,7 +57,7 @@ func (t *tick) lookVerified(ctx context.Context, c archive.Corp) (late bool, _ e
 	if since < verifyLate {
 		since += verifyTicks // the turn before
 	}
-	if t.sinceTurn(c.ID, headTicks) != 0 || t.turnAt(since).Before(c.CreatedAt) {
+	if !t.hasTurn(c.ID, headTicks) || t.turnAt(since).Before(c.CreatedAt) {
 		return false, nil
 	}
 	job, err := t.verification(ctx, c, since)
