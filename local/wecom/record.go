@@ -23,7 +23,7 @@ type Draft struct {
 	Kind string `json:"kind"`
 	// Text is the text, title or file name. Empty means an invented text.
 	Text string `json:"text"`
-	// Target is the msgid that a revoke withdraws. Empty means an invented
+	// Target is the msgid that a message of msgtype revoke names. Empty means an invented
 	// msgid.
 	Target string    `json:"target"`
 	MsgID  string    `json:"msgid"` // empty means an invented msgid

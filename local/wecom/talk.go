@@ -9,7 +9,7 @@ import (
 	"github.com/yunduo-scrm/archive/local/wecom/chat"
 )
 
-// recentTalk is how many of the last messages a revoke may withdraw.
+// recentTalk is how many of the last messages a message of msgtype revoke may name.
 const recentTalk = 64
 
 // Mixed sends n messages of ordinary traffic between the corp's people. Most are

@@ -71,14 +71,14 @@ type MessageQuery struct {
 	MaxBytes   int       // the most bytes of Raw together; at least one message is returned
 }
 
-// Revocation says that a message was withdrawn. It is an item beside the message,
+// Revocation says that a message was revoked. It is an item beside the message,
 // which stays unchanged. Either of the two may be decoded first.
 type Revocation struct {
 	Corp         string
-	Conversation ConversationID // of the revoking message and of the withdrawn one
-	MsgID        string         // of the withdrawn message, as pre_msgid names it
-	By           string         // who withdrew it
-	At           time.Time      // when it was withdrawn
+	Conversation ConversationID // of the revoking message and of the revoked one
+	MsgID        string         // of the revoked message, as pre_msgid names it
+	By           string         // who revoked it
+	At           time.Time      // when it was revoked
 	Seq          uint64         // of the revoking message; the lowest of several counts
 }
 

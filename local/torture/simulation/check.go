@@ -223,8 +223,8 @@ func (k *checker) lists() {
 	}
 }
 
-// revocations checks that each withdrawn message is marked, by the first message
-// that withdrew it (law 2).
+// revocations checks that each revoked message is marked, by the first message
+// that revoked it (law 2).
 func (k *checker) revocations() {
 	first := make(map[[2]string]uint64)
 	for _, said := range k.c.said {
@@ -242,7 +242,7 @@ func (k *checker) revocations() {
 		marks, err := k.world.View.Revocations(context.Background(), k.c.id, m.Conversation, []string{said.MsgID})
 		k.must(err)
 		if got, want := marks[said.MsgID].Seq, first[[2]string{string(m.Conversation), archive.RevocationKey(said.MsgID)}]; got != want {
-			k.bad("seq %d: withdrawn by %d, want %d (law 2)", said.Seq, got, want)
+			k.bad("seq %d: revoked by %d, want %d (law 2)", said.Seq, got, want)
 		}
 	}
 }

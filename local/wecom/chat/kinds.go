@@ -18,7 +18,7 @@ type Scene struct {
 	Room   string   // empty for a message outside rooms
 	Time   time.Time
 	Text   string // text, title or file name; empty means an invented text
-	Target string // msgid that a revoke withdraws; empty means an invented msgid
+	Target string // msgid that a message of msgtype revoke names; empty means an invented msgid
 	// Attach makes a file that clients can fetch. A negative size means a usual
 	// size for the extension.
 	Attach func(ext string, size int) Attachment

@@ -634,7 +634,7 @@ func viewCheck(t *testing.T, v ViewStore) {
 		})
 	}
 	nothing := func(*decode.Decoded) {}
-	// later is a page of the same minutes in the same room. Its message withdraws
+	// later is a page of the same minutes in the same room. Its message revokes
 	// another message.
 	later := func(messages bool, revoked string) func(corp string) decode.Decoded {
 		return func(corp string) decode.Decoded {

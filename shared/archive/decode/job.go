@@ -93,8 +93,8 @@ const (
 	FaultExtra           Fault = "message_extra"      // a message in the view belongs to the page by its origin or seq, and the page does not have it
 	FaultSetAsideMissing Fault = "set_aside_missing"  // a record that cannot be decrypted is not recorded as set aside
 	FaultSetAsideStale   Fault = "set_aside_stale"    // a record is set aside although it can be decrypted
-	FaultRevocation      Fault = "revocation_missing" // a withdrawn message is not marked, or its mark differs from the revocation
-	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as withdrawn and no message of the page withdraws it
+	FaultRevocation      Fault = "revocation_missing" // a revoked message is not marked, or its mark differs from the revocation
+	FaultRevocationExtra Fault = "revocation_extra"   // a message is marked as revoked and no message of the page revokes it
 	FaultLists           Fault = "lists_incomplete"   // a conversation is missing from a party's list of that day
 	FaultFileMissing     Fault = "file_missing"       // a file that a message names has no row, or its object is missing
 	FaultFileDiffers     Fault = "file_differs"       // the file's object has another size or checksum than its row, or the row of a file that was given up, or waits for too long, has an object

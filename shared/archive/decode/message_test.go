@@ -136,7 +136,7 @@ func TestLongIDsStayStorable(t *testing.T) {
 }
 
 // The revocation of a message is found in whichever order the two are decoded.
-// The withdrawn message stays as it is.
+// The revoked message stays as it is.
 func TestRevocations(t *testing.T) {
 	revoke := func(seq uint64, msgID, of string) archivetest.Record {
 		return archivetest.Record{Seq: seq, MsgID: msgID, KeyVersion: 1, KeyID: "k1", Text: fmt.Appendf(nil,
@@ -159,10 +159,10 @@ func TestRevocations(t *testing.T) {
 		found, err := d.View.Revocations(t.Context(), archivetest.Corp, archivetest.SingleChat, []string{"m1", "r2"})
 		d.Must(err)
 		if got := found["m1"]; len(found) != 1 || got.Seq != 2 || got.By != "lin.hua" || !got.At.Equal(archivetest.Start.Add(2*time.Millisecond)) {
-			t.Errorf("decoded in order %v: got %+v, want m1 withdrawn by seq 2", order, found)
+			t.Errorf("decoded in order %v: got %+v, want m1 revoked by seq 2", order, found)
 		}
 		if m := d.StoredIn(archivetest.SingleChat)[0]; string(m.Raw) != string(archivetest.TextOf(1)) {
-			t.Error("withdrawn message changed")
+			t.Error("revoked message changed")
 		}
 	}
 }

@@ -90,7 +90,7 @@ type Checked struct {
 // A Marking is a stored revocation.
 type Marking struct {
 	Seq uint64 // the seq of the revoking message, as the revocation names it
-	Of  uint64 // the seq of the withdrawn message if the page has it; else Seq, which the page then has
+	Of  uint64 // the seq of the revoked message if the page has it; else Seq, which the page then has
 }
 
 // Keys reads a corp's keys and records proofs.

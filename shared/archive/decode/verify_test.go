@@ -113,7 +113,7 @@ func verifyAs(d *archivetest.DecodeFixture, job decode.Replay) (decode.Replay, [
 }
 
 // newThreePages decodes three pages on two days: seqs 1-2, 3-4 and 5-6. Seq 2 is
-// set aside for lack of a key, seq 4 is in the bucket, and seq 6 withdraws seq 3.
+// set aside for lack of a key, seq 4 is in the bucket, and seq 6 revokes seq 3.
 func newThreePages(t *testing.T) *archivetest.DecodeFixture {
 	d := archivetest.NewDecodeFixture(t, &archivetest.Faults{})
 	d.AddKey(archivetest.Corp, "k1", 1)

@@ -279,8 +279,8 @@ func (c countedReads) Messages(ctx context.Context, corp string, conv archive.Co
 	return c.longMessages.Messages(ctx, corp, conv, q)
 }
 
-// The search for a withdrawn message reads more each time, and ends with its time.
-func TestSearchForAWithdrawnMessageIsBounded(t *testing.T) {
+// The search for a revoked message reads more each time, and ends with its time.
+func TestSearchForARevokedMessageIsBounded(t *testing.T) {
 	const corp = "ww0123456789abcdef"
 	start := time.Date(2026, 1, 31, 6, 0, 0, 0, time.UTC)
 	var list []archive.Message
@@ -289,9 +289,9 @@ func TestSearchForAWithdrawnMessageIsBounded(t *testing.T) {
 			Corp: corp, Conversation: archive.RoomConversation("wr1"), Time: start.Add(time.Duration(i) * time.Second), MsgID: fmt.Sprint("m", i), Seq: uint64(i + 1), Raw: []byte(`{"from":"zhao"}`),
 		})
 	}
-	withdrawal := &list[len(list)-1]
-	withdrawal.Raw = []byte(`{"from":"zhao","msgtype":"revoke","action":"recall","revoke":{"pre_msgid":"none"}}`)
-	id, err := chats.MessageID(*withdrawal)
+	revoking := &list[len(list)-1]
+	revoking.Raw = []byte(`{"from":"zhao","msgtype":"revoke","action":"recall","revoke":{"pre_msgid":"none"}}`)
+	id, err := chats.MessageID(*revoking)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/gateway"
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
@@ -35,9 +34,9 @@ type shown struct {
 	content message.Content
 	whole   bool // false for a message over contentMost
 	hides   hidden
-	// withdrawn is the id of the message that this one withdraws; nil if it
-	// withdraws none, or none that was found.
-	withdrawn *string
+	// revokes is the id of the message that this one revokes; nil if it revokes none,
+	// or none that was found.
+	revokes *string
 }
 
 // hidden says which JSON fields of a message an answer leaves null.
@@ -143,34 +142,4 @@ func beginning(text string) string {
 		n++
 	}
 	return text
-}
-
-type revocationJSON struct {
-	By           string `json:"by"`
-	At           string `json:"at"`
-	AfterSeconds int64  `json:"after_seconds"`
-}
-
-// showRevocation returns the revocation of a message, or nil without one. If
-// the clocks disagree, the time between sending and revocation is 0.
-func showRevocation(m archive.Message, all map[string]archive.Revocation) *revocationJSON {
-	r, revoked := all[m.MsgID]
-	if !revoked {
-		return nil
-	}
-	return &revocationJSON{By: r.By, At: output.Moment(r.At), AfterSeconds: max(int64(r.At.Sub(m.Time)/time.Second), 0)}
-}
-
-// revocations returns, by msgid, the revocations in one conversation that the
-// caller may see.
-func (h *Handlers) revocations(ctx context.Context, c *session.Call, conv archive.ConversationID, list []archive.Message) (map[string]archive.Revocation, error) {
-	ids := make([]string, len(list))
-	for i, m := range list {
-		ids[i] = m.MsgID
-	}
-	revoked, err := h.Messages.Revocations(ctx, c.CorpID, conv, ids)
-	if err != nil {
-		return nil, err
-	}
-	return revoked, h.dropUnseen(ctx, c, conv, revoked)
 }

@@ -265,7 +265,7 @@ func (h *Handlers) GetMessages(ctx context.Context, c *session.Call) (output.Ans
 			return err
 		}
 		s.hides = hidden{seq: c.Caller.Limited, raw: slices.Contains(omit, "raw"), json: slices.Contains(omit, "json")}
-		if s.withdrawn, err = h.withdrawnBy(ctx, c, s); err != nil {
+		if s.revokes, err = h.revokedBy(ctx, c, s); err != nil {
 			return err
 		}
 		b, err := showMessage(s, known, showRevocation(s.Message, revocations), nil)

@@ -419,7 +419,7 @@ func (l *collector) take(ctx context.Context, m listed, known knownFiles) (bool,
 		m.hides = l.q.hides
 		var err error
 		if l.q.filter.text == nil {
-			if m.withdrawn, err = l.h.withdrawnBy(ctx, l.c, m.shown); err != nil {
+			if m.revokes, err = l.h.revokedBy(ctx, l.c, m.shown); err != nil {
 				return false, err
 			}
 		}

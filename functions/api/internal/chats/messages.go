@@ -92,11 +92,11 @@ func showMessage(s shown, known knownFiles, revoked *revocationJSON, beside *nam
 		}
 	}
 	j.Content, j.Revoked, j.Names = showContent(s.content, whole), revoked, beside
-	j.Content.Files, j.Content.RevokesID = files, s.withdrawn
+	j.Content.Files, j.Content.RevokesID = files, s.revokes
 	ans, err := output.JSON(200, j)
 	if err == nil && len(ans.Body) > output.PageBytes && whole {
 		j.Content = showContent(s.content, false)
-		j.Content.RevokesID = s.withdrawn
+		j.Content.RevokesID = s.revokes
 		if !inList {
 			j.Content.Files = files
 		}
@@ -194,7 +194,7 @@ func (h *Handlers) GetMessage(ctx context.Context, c *session.Call) (output.Answ
 	if err != nil {
 		return output.Answer{}, err
 	}
-	if s.withdrawn, err = h.withdrawnBy(ctx, c, s); err != nil {
+	if s.revokes, err = h.revokedBy(ctx, c, s); err != nil {
 		return output.Answer{}, err
 	}
 	var about mentions

@@ -263,9 +263,9 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A line about a withdrawal names the withdrawn message by its id, for a reader
+// A revoking message names the revoked one by its id, for a reader
 // who may see both.
-func TestWithdrawnMessageByID(t *testing.T) {
+func TestRevokedMessageByID(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	revoke := func(msgid, of, from, to string, at time.Time) string {

@@ -292,36 +292,3 @@ func (h *Handlers) newestOn(ctx context.Context, c *session.Call, conv archive.C
 		q.Limit = min(4*q.Limit, readMost)
 	}
 }
-
-// dropUnseen removes the revocations that the caller may not see: a member may
-// have left the room before another party withdrew the message.
-func (h *Handlers) dropUnseen(ctx context.Context, c *session.Call, conv archive.ConversationID, revoked map[string]archive.Revocation) error {
-	if !c.Caller.Limited || conv.Kind() != "room" {
-		return nil
-	}
-	for id, r := range revoked {
-		seen, err := h.seesRevocation(ctx, c, r)
-		if err != nil {
-			return err
-		}
-		if !seen {
-			delete(revoked, id)
-		}
-	}
-	return nil
-}
-
-// seesRevocation reports whether the caller may see the revoking message.
-func (h *Handlers) seesRevocation(ctx context.Context, c *session.Call, r archive.Revocation) (bool, error) {
-	q := archive.MessageQuery{From: r.At, To: r.At.Add(time.Millisecond), Limit: readMost}
-	list, _, err := h.Messages.Messages(ctx, c.CorpID, r.Conversation, q)
-	if err != nil {
-		return false, err
-	}
-	i := slices.IndexFunc(list, func(m archive.Message) bool { return m.Seq == r.Seq })
-	if i < 0 {
-		return false, nil
-	}
-	s, err := h.read(ctx, list[i], readFields)
-	return err == nil && c.Caller.Sees(s.content.Fields), err
-}

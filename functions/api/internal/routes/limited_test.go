@@ -78,8 +78,8 @@ func (w *chatsWorld) store(raws ...string) []archive.Message {
 	return page.Messages
 }
 
-// withdraw stores a message that revokes another one, and the revocation.
-func (w *chatsWorld) withdraw(raw, msgid string) {
+// revoke stores a message that revokes another one, and the revocation.
+func (w *chatsWorld) revoke(raw, msgid string) {
 	w.T.Helper()
 	by := w.store(raw)[0]
 	f, _ := message.Parse([]byte(raw))
@@ -117,8 +117,8 @@ func newChatsWorld(t *testing.T) *chatsWorld {
 	w.WithPair(w.Corp, apitest.Pair)
 	w.visible = w.store(
 		apitest.Chat("v01", "lin.hua", "zhao wmA", "wr1", at(20, 0), "in the room"),
-		apitest.Chat("v02", "zhao", "lin.hua wmA", "wr1", at(19, 0), "withdrawn by a message that she saw"),
-		apitest.Chat("v04", "zhao", "lin.hua wmA", "wr1", at(10, 0), "withdrawn after she left"),
+		apitest.Chat("v02", "zhao", "lin.hua wmA", "wr1", at(19, 0), "revoked by a message that she saw"),
+		apitest.Chat("v04", "zhao", "lin.hua wmA", "wr1", at(10, 0), "revoked after she left"),
 		apitest.Chat("v05", "wmA", "lin.hua zhao", "wr1", at(10, 8*time.Hour), "much later on that day"),
 		apitest.Chat("v06", "0042", "wmA", "wr1", at(5, 0), "without lin.hua"),
 		apitest.Chat("v07", "lin.hua", "wmA", "", at(30, 0), "to a customer"),
@@ -129,7 +129,7 @@ func newChatsWorld(t *testing.T) *chatsWorld {
 		apitest.Chat("v12", "lin.hua", "", "", at(7, 0), "a note to herself"),
 		strings.Replace(apitest.Chat("v13", "zhao", "lin.hua", "wr1", at(10, time.Hour), "long"), "long", strings.Repeat("长", archive.InlineLimit/3), 1),
 	)
-	w.withdraw(apitest.Chat("v03", "zhao", "lin.hua wmA", "wr1", at(19, time.Hour), "revokes"), "v02")
+	w.revoke(apitest.Chat("v03", "zhao", "lin.hua wmA", "wr1", at(19, time.Hour), "revokes"), "v02")
 	w.hers = w.noted
 	w.File(w.Corp, "file-stored", 7, media.Stored, "", apitest.Noon.Add(time.Hour))
 	w.File(w.Corp, "file-waiting", 8, media.Waiting, "", apitest.Noon.Add(time.Hour))
@@ -176,8 +176,8 @@ var changes = []struct {
 	{"the customer in her room, and not with her", func(w *chatsWorld) {
 		w.store(apitest.Chat("h08", "zhao", "wmA", "wr4", at(12, time.Hour), "hidden"), apitest.Chat("h09", "zhao", "wmA", "wr3", at(2, 0), "hidden"))
 	}},
-	{"a message of hers withdrawn after she left", func(w *chatsWorld) {
-		w.withdraw(apitest.Chat("h10", "zhao", "wmA", "wr1", at(0, 0), "revokes"), "v04")
+	{"a message of hers revoked after she left", func(w *chatsWorld) {
+		w.revoke(apitest.Chat("h10", "zhao", "wmA", "wr1", at(0, 0), "revokes"), "v04")
 	}},
 	{"long messages, and some that name her file", func(w *chatsWorld) {
 		long := strings.Repeat("长", archive.InlineLimit/3)
