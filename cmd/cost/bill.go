@@ -44,7 +44,7 @@ const (
 
 	gb            = 1 << 30
 	partBytes     = 5 << 20 // size of a file's part; a smaller file is one write
-	filesPerRound = 10      // files that one invocation of media fetches
+	filesPerPass  = 10      // files that one invocation of media fetches
 	controlKB     = 6       // traffic of an invocation behind NAT: SQS, Secrets Manager
 	sendsPerBatch = 10      // only dispatch sends in batches
 	announcedMost = 100     // conversations of a page that are announced
@@ -108,7 +108,7 @@ func (b *book) bill(u usage) []line {
 	pulls := timed + callbacks
 	fileBytes := b.seen("bytes_per_file")
 	files := u.mediaGB * gb / fileBytes
-	rounds := files / filesPerRound
+	passes := files / filesPerPass
 	fileReads := files * b.seen("reads_per_file")
 	reads := u.messages*b.seen("reads_per_message") + fileReads
 	inspections := reads * b.seen("inspections_per_read")
@@ -142,14 +142,14 @@ func (b *book) bill(u usage) []line {
 	keep(u.mediaGB, files, fileBytes)
 
 	v := b.verification(u, pages, perPage, files)
-	sqs := timed/sendsPerBatch + callbacks + pages + rounds + inspections + // sends
-		2*(pulls+pages+rounds+inspections) + // receives and deletes
+	sqs := timed/sendsPerBatch + callbacks + pages + passes + inspections + // sends
+		2*(pulls+pages+passes+inspections) + // receives and deletes
 		queues*emptyPolls + 2*minutes // empty polls, and the lengths of two queues
 	// Each warm process reads a company's archive secret once an hour; decode keeps
 	// private keys in memory for minutes.
 	remembered := u.corps * hours * b.seen("warm_processes")
 	secrets := pages * 0.05
-	for _, calls := range []float64{pulls, pages, rounds, inspections} {
+	for _, calls := range []float64{pulls, pages, passes, inspections} {
 		secrets += math.Min(calls, remembered)
 	}
 	tableKeys := keyedPairs * hours * b.seen("table_key_calls_per_hour")
@@ -158,8 +158,8 @@ func (b *book) bill(u usage) []line {
 	trailEvents := 2*secrets + tableKeys
 	trailGB := trailEvents * b.seen("bytes_per_trail_event") / gb
 	trailFiles := minutes / 5
-	logGB := (pulls + pages + minutes + callbacks + reads + rounds + inspections) * b.seen("log_bytes_per_invocation") / gb
-	natGB := u.mediaGB + journalGB + (pulls+pages+rounds+inspections)*controlKB/1024/1024
+	logGB := (pulls + pages + minutes + callbacks + reads + passes + inspections) * b.seen("log_bytes_per_invocation") / gb
+	natGB := u.mediaGB + journalGB + (pulls+pages+passes+inspections)*controlKB/1024/1024
 	outGB := (reads*b.seen("bytes_per_answer") + fileReads*fileBytes) / gb
 	table, view := b.class(false), b.class(u.infrequent)
 	ticks := minutes * u.corps
@@ -188,7 +188,7 @@ func (b *book) bill(u usage) []line {
 		{"KMS for tables", secretsAndKeys, tableKeys * b.price("kms_call"), amount(tableKeys) + " calls by DynamoDB"},
 		{"Lambda pull", compute, lambda("Pull", pulls, pulls*b.seen("pull_seconds")), amount(pulls) + " pulls"},
 		{"Lambda decode", compute, lambda("Decode", pages, pages*b.seen("decode_overhead_seconds")+u.messages/b.seen("messages_decoded_per_second")), amount(pages) + " pages"},
-		{"Lambda media", compute, lambda("Media", rounds, u.mediaGB*1024*b.seen("media_seconds_per_mb")), amount(files) + " files"},
+		{"Lambda media", compute, lambda("Media", passes, u.mediaGB*1024*b.seen("media_seconds_per_mb")), amount(files) + " files"},
 		{"Lambda inspect", compute, lambda("Inspect", inspections, inspections*b.seen("inspect_seconds")), amount(inspections) + " requests"},
 		{"Lambda dispatch", compute, lambda("Dispatch", minutes, minutes*(b.seen("dispatch_seconds_per_tick")+0.002*u.corps)), amount(minutes) + " ticks"},
 		{"Lambda api", compute, lambda("Api", callbacks+reads, (callbacks+reads)*b.seen("api_seconds")), amount(callbacks+reads) + " requests"},
@@ -197,7 +197,7 @@ func (b *book) bill(u usage) []line {
 		{"Polling", compute, polls * b.poll(view), amount(polls) + " requests of open pages, reads included"},
 		{"Announcements", compute, announcements * b.price("event"), amount(announcements) + " events"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", tables, u.messages*b.seen("view_units_per_message")*view.write + (pages*b.seen("ledger_units_per_page")+minutes/noteMinutes*u.corps+4*files+reads+unitsPerCheck*inspections+unitsPerMark*(pulls+rounds+inspections))*table.write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB writes", tables, u.messages*b.seen("view_units_per_message")*view.write + (pages*b.seen("ledger_units_per_page")+minutes/noteMinutes*u.corps+4*files+reads+unitsPerCheck*inspections+unitsPerMark*(pulls+passes+inspections))*table.write, fmt.Sprintf("%.1f messages a page", perPage)},
 		{"DynamoDB reads", tables, viewReads*view.read + (ticks*(b.seen("read_units_per_corp_tick")-asideUnits)+pulls*b.seen("read_units_per_pull")+callbacks)*table.read, "ticks, pulls, lists, reading, callbacks"},
 		{verificationPrefix + "reads", tables, v.units*table.read + v.viewUnits*view.read, amount(v.rows) + " rows"},
 		{"DynamoDB storage", tables, tableGB * (view.storage + recovery), fmt.Sprintf("%.0f GB after %.0f months, %s", tableGB, u.months, u.kept())},

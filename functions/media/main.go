@@ -51,7 +51,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 }
 
 // workers limits the library's processes. Their times are those of the margin
-// that a round keeps before its deadline. Three processes, each for one of the corps
+// that a pass keeps before its deadline. Three processes, each for one of the corps
 // that were served last, fit into the least memory that template.yaml allows.
 func workers(cfg config, log *slog.Logger) sdkworker.Config {
 	return sdkworker.Config{

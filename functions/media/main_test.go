@@ -17,7 +17,7 @@ func TestConfigNamesEveryMistake(t *testing.T) {
 	}
 }
 
-// The library's processes keep the times from which a round sums up its margin, and
+// The library's processes keep the times from which a pass sums up its margin, and
 // fit into the least memory that template.yaml allows beside this process.
 func TestWorkersFitTheFunction(t *testing.T) {
 	c := workers(config{}, nil)

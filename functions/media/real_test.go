@@ -154,8 +154,8 @@ func (s *stage) send(c *wecom.Corp, d wecom.Draft) media.File {
 	return f
 }
 
-// round invokes the function for a file's lane.
-func (s *stage) round(f media.File) error {
+// pass invokes the function for a file's lane.
+func (s *stage) pass(f media.File) error {
 	event, err := json.Marshal(events.SQSEvent{Records: []events.SQSMessage{{
 		MessageId: "1", Body: fmt.Sprintf(`{"v":1,"corp":"%s","lane":%d}`, corpid, media.Lane(f.ID)),
 	}}})
@@ -209,12 +209,12 @@ func TestFilesOfEverySizeAreStored(t *testing.T) {
 	s := newStage(t)
 	for _, n := range []int{0, 1, 524287, 524288, 524289, 5 << 20, 12 << 20} {
 		f := s.send(s.corp, wecom.Draft{Size: size(n)})
-		must(t, s.round(f))
+		must(t, s.pass(f))
 		s.want(f, media.Stored, "", f.MD5, int64(n))
 	}
 	for kind, want := range map[string]media.Type{"image": media.JPEG, "voice": media.AMR, "emotion": media.GIF} {
 		f := s.send(s.corp, wecom.Draft{Kind: kind, Size: size(2000)})
-		must(t, s.round(f))
+		must(t, s.pass(f))
 		if row := s.row(f); row.State != media.Stored || row.Stored.Type != want {
 			t.Errorf("%s: got %s of type %q, want type %q", kind, row.State, row.Stored.Type, want)
 		}
@@ -247,7 +247,7 @@ func TestFailuresOfFiles(t *testing.T) {
 			s.t = t
 			f := s.send(s.corp, c.draft)
 			must(t, s.corp.SetFaults(c.faults))
-			must(t, s.round(f))
+			must(t, s.pass(f))
 			must(t, s.corp.SetFaults(wecom.Faults{}))
 			sum := f.MD5
 			if c.state == media.Mismatch {
@@ -261,7 +261,7 @@ func TestFailuresOfFiles(t *testing.T) {
 			row.NotBefore = time.Now()
 			row, err := s.files.SaveFile(t.Context(), row)
 			must(t, errors.Join(err, s.files.ListFile(t.Context(), row)))
-			must(t, s.round(f))
+			must(t, s.pass(f))
 			s.want(f, media.Stored, "", sum, int64(*c.draft.Size))
 		})
 	}
@@ -269,7 +269,7 @@ func TestFailuresOfFiles(t *testing.T) {
 		s := *s
 		s.t = t
 		f := s.send(stranger, wecom.Draft{Size: size(10)})
-		must(t, s.round(f))
+		must(t, s.pass(f))
 		s.want(f, media.Waiting, media.ReasonBadFileID, "", 0)
 	})
 	t.Run("expired", func(t *testing.T) { // comes last: it ages every file of the corp
@@ -277,7 +277,7 @@ func TestFailuresOfFiles(t *testing.T) {
 		s.t = t
 		f := s.send(s.corp, wecom.Draft{Size: size(10)})
 		must(t, s.corp.Age(6*24*time.Hour))
-		must(t, s.round(f))
+		must(t, s.pass(f))
 		s.want(f, media.Expired, media.ReasonDeleted, "", 0)
 	})
 }
@@ -330,7 +330,7 @@ func TestLargeFileInLittleMemory(t *testing.T) {
 	const bound = 64_000_000
 	s := newStage(t)
 	f := s.send(s.corp, wecom.Draft{Size: size(large)})
-	must(t, s.round(f))
+	must(t, s.pass(f))
 	s.want(f, media.Stored, "", f.MD5, large)
 	if got := s.chunks.Load(); got != largeChunks {
 		t.Errorf("got %d chunks fetched, want %d: the measured processes must fetch them all", got, largeChunks)
@@ -349,14 +349,14 @@ func TestLargeFileInLittleMemory(t *testing.T) {
 	}
 }
 
-// The function is killed twice during a download. The next round goes on after
+// The function is killed twice during a download. The next pass goes on after
 // the last durable part.
 func TestLargeFileResumesAfterKills(t *testing.T) {
 	s := newStage(t)
 	f := s.send(s.corp, wecom.Draft{Size: size(large)})
 	for _, at := range []int64{55, 255} {
 		ended := make(chan error, 1)
-		go func() { ended <- s.round(f) }()
+		go func() { ended <- s.pass(f) }()
 		for s.chunks.Load() < at {
 			select {
 			case err := <-ended:
@@ -372,7 +372,7 @@ func TestLargeFileResumesAfterKills(t *testing.T) {
 			t.Errorf("killed after %d chunks: got resume point %+v", at, r)
 		}
 	}
-	must(t, s.round(f))
+	must(t, s.pass(f))
 	s.want(f, media.Stored, "", f.MD5, large)
 	// The chunks after the last durable part are fetched again: at most the ten of
 	// the next part, and the chunks that were on their way.

@@ -215,7 +215,7 @@ func filesLateWriter(t *testing.T, s FileStore) {
 	lost := save(again, media.Failed)
 	ok(t, s.ListFile(t.Context(), lost))
 	counts("failed", 0, 1)
-	ok(t, s.ListFile(t.Context(), again)) // late: a stale entry, which the next round removes
+	ok(t, s.ListFile(t.Context(), again)) // late: a stale entry, which the next pass removes
 	counts("failed, with a stale entry", 1, 1)
 	ok(t, s.ListFile(t.Context(), lost))
 	counts("failed, without the stale entry", 0, 1)

@@ -79,7 +79,7 @@ func answer(err error) (_ Outcome, again, known bool) {
 	switch passing := e.Response == archive.RespondRetry; {
 	case !ofFile || o.Refused:
 	case e.How == archive.Hung:
-		// A repeated call would make the round wait for the time limit again.
+		// A repeated call would make the pass wait for the time limit again.
 		return Outcome{End: TryFailed, Reason: ReasonHangs, Lasting: true, Broken: true}, false, known
 	case e.Cause == archive.CauseLibraryCrash:
 		return Outcome{End: TryFailed, Reason: ReasonCrashes, Lasting: true}, true, known

@@ -244,7 +244,7 @@ func (t *transfer) upload(ctx context.Context, f File) (lost bool, err error) {
 
 // write turns the finished download, which got describes, into the object of
 // the file. lost says that neither the upload nor the object exists. A crash
-// after write leaves an object that the row does not name; the next round finds
+// after write leaves an object that the row does not name; the next pass finds
 // the object.
 func (t *transfer) write(ctx context.Context, f File, got Object) (lost bool, err error) {
 	if t.at.Parts == 0 {

@@ -28,7 +28,7 @@ func TestFilesOfEverySizeAreStored(t *testing.T) {
 	}
 }
 
-// Each round has time for one part. The next round goes on where the resume
+// Each pass has time for one part. The next pass goes on where the resume
 // point says.
 func TestDownloadResumesAtEveryPart(t *testing.T) {
 	b := newFixture(t, &archivetest.Faults{})
@@ -43,10 +43,10 @@ func TestDownloadResumesAtEveryPart(t *testing.T) {
 		b.Clock.Advance(10 * time.Second)
 		return c, err
 	})
-	rounds := 0
-	for ; b.row(f).State == media.Waiting; rounds++ {
-		if rounds > 10 {
-			t.Fatal("the file still waits after 10 rounds")
+	passes := 0
+	for ; b.row(f).State == media.Waiting; passes++ {
+		if passes > 10 {
+			t.Fatal("the file still waits after 10 passes")
 		}
 		// Time for eleven chunks: a part, and a chunk that is fetched again.
 		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(time.Hour))
@@ -65,8 +65,8 @@ func TestDownloadResumesAtEveryPart(t *testing.T) {
 			t.Errorf("chunk %q was fetched %d times, want at most 2", index, n)
 		}
 	}
-	if rounds < 4 {
-		t.Errorf("got %d rounds, want one for each part", rounds)
+	if passes < 4 {
+		t.Errorf("got %d passes, want one for each part", passes)
 	}
 }
 
@@ -169,7 +169,7 @@ func (o forgetful) UploadPart(ctx context.Context, corp, id, upload string, numb
 	return o.Objects.UploadPart(ctx, corp, id, upload, number, body)
 }
 
-// The process crashes between the object and the row, and the next round comes
+// The process crashes between the object and the row, and the next pass comes
 // at once, or after WeCom has deleted the file.
 func TestCrashBetweenObjectAndRow(t *testing.T) {
 	for _, c := range []struct {
@@ -271,10 +271,10 @@ func TestEndlessFilesFail(t *testing.T) {
 			})
 			b.Must(b.fetch(t.Context()))
 			if row := b.row(f); row.Reason != c.reason || n > 100 {
-				t.Errorf("after one round: got %s, %q, and %d calls; want %q", row.State, row.Reason, n, c.reason)
+				t.Errorf("after one pass: got %s, %q, and %d calls; want %q", row.State, row.Reason, n, c.reason)
 			}
 			b.Clock.Advance(archive.Retention + 25*time.Hour)
-			for rounds := 0; b.row(f).State == media.Waiting && rounds < 5; rounds++ {
+			for passes := 0; b.row(f).State == media.Waiting && passes < 5; passes++ {
 				b.Must(b.fetch(t.Context()))
 				b.Clock.Advance(7 * time.Hour)
 			}
@@ -363,7 +363,7 @@ func TestShortFilesAreKeptOnTheLastDay(t *testing.T) {
 	}
 }
 
-// A crash after the object of a short file was written: the next round must not
+// A crash after the object of a short file was written: the next pass must not
 // call the same bytes whole.
 func TestShortFileStaysShortAfterACrash(t *testing.T) {
 	for _, c := range shortFiles {
@@ -558,7 +558,7 @@ func TestRepeatingLibraryComesToAnEnd(t *testing.T) {
 	}
 }
 
-// shortTurn is a round with time for two parts.
+// shortTurn is a pass with time for two parts.
 func (b *fixture) shortTurn(ctx context.Context, calls *int) error {
 	ctx, cancel := context.WithDeadline(ctx, time.Now().Add(time.Hour))
 	defer cancel()
@@ -566,7 +566,7 @@ func (b *fixture) shortTurn(ctx context.Context, calls *int) error {
 	begun, now := *calls, b.Clock.Now()
 	b.fetcher.Now = func() time.Time {
 		if *calls-begun >= 2*part/chunk {
-			return deadline // of the round
+			return deadline // of the pass
 		}
 		return now
 	}
@@ -577,7 +577,7 @@ func (b *fixture) shortTurn(ctx context.Context, calls *int) error {
 }
 
 // A large file with a permanently bad chunk is settled, or kept short, also if
-// each round has time for two parts only.
+// each pass has time for two parts only.
 func TestBadChunkOfALargeFile(t *testing.T) {
 	body := content(5*part + 9)
 	for _, c := range []struct {
@@ -606,9 +606,9 @@ func TestBadChunkOfALargeFile(t *testing.T) {
 				}
 				return got, err
 			})
-			rounds := b.fetchUntilSettled(f, func(ctx context.Context) error { return b.shortTurn(ctx, &calls) })
+			passes := b.fetchUntilSettled(f, func(ctx context.Context) error { return b.shortTurn(ctx, &calls) })
 			if row := b.row(f); row.State != c.state || row.Reason != c.reason {
-				t.Errorf("got %s, %q after %d rounds; want %s, %q", row.State, row.Reason, rounds, c.state, c.reason)
+				t.Errorf("got %s, %q after %d passes; want %s, %q", row.State, row.Reason, passes, c.state, c.reason)
 			}
 			if object, _ := b.Objects.Object(archivetest.Corp, f.ID); len(object) != c.left {
 				t.Errorf("got %d bytes kept, want %d", len(object), c.left)

@@ -30,15 +30,15 @@ const (
 	// MaxSize is the largest file that is fetched, in bytes.
 	MaxSize = 4 << 30
 
-	// A round begins no chunk within fetchMargin of its deadline: that is time to
+	// A pass begins no chunk within fetchMargin of its deadline: that is time to
 	// end a process of another corp, to start one, for Init and a chunk, to end the
 	// process if it hangs, and for a part to become durable.
 	fetchMargin = archive.StartTimeout + archive.InitTimeout + CallTimeout + 2*archive.KillTimeout + 15*time.Second
-	// dueRead is how many due files a round reads at a time.
+	// dueRead is how many due files a pass reads at a time.
 	dueRead = 50
-	// A round ends after maxFailures failures of our own stores.
+	// A pass ends after maxFailures failures of our own stores.
 	maxFailures = 3
-	// If maxBroken files of one round break the library, the library itself is the
+	// If maxBroken files of one pass break the library, the library itself is the
 	// problem, not the files.
 	maxBroken = 2
 )
@@ -91,16 +91,16 @@ func (f *Fetcher) Fetch(ctx context.Context, req Request) error {
 	if err != nil {
 		return fmt.Errorf("read pull state: %w", err)
 	}
-	d := &round{Fetcher: f, corp: corp.ID, lane: req.Lane, seen: make(map[string]bool), made: make(map[State]int)}
-	if d.blocked = FetchBlockedBy(corp, state); d.blocked == "" {
-		if err := d.open(ctx, corp.SecretSetAt); err != nil {
+	p := &pass{Fetcher: f, corp: corp.ID, lane: req.Lane, seen: make(map[string]bool), made: make(map[State]int)}
+	if p.blocked = FetchBlockedBy(corp, state); p.blocked == "" {
+		if err := p.open(ctx, corp.SecretSetAt); err != nil {
 			return err
 		}
 	}
 	begun := f.Now()
-	more, err := d.run(ctx)
-	f.Log.InfoContext(ctx, "fetched", "corp", corp.ID, "lane", req.Lane, "files", d.made, "bytes", d.bytes,
-		"cause", d.blocked, "more", more, "elapsed", f.Now().Sub(begun))
+	more, err := p.run(ctx)
+	f.Log.InfoContext(ctx, "fetched", "corp", corp.ID, "lane", req.Lane, "files", p.made, "bytes", p.bytes,
+		"cause", p.blocked, "more", more, "elapsed", f.Now().Sub(begun))
 	if err != nil {
 		return err
 	}
@@ -135,8 +135,8 @@ func FetchBlockedBy(c archive.Corp, s archive.PullState) archive.Cause {
 	return ""
 }
 
-// round is one run through one lane of files. (It is not the round of dispatch.)
-type round struct {
+// pass is one run through the files of a lane.
+type pass struct {
 	*Fetcher
 	corp    string
 	lane    int
@@ -144,59 +144,59 @@ type round struct {
 	blocked archive.Cause // why WeCom is not asked; empty while nothing blocks
 	broken  int           // files that made the library hang, or crash twice
 	seen    map[string]bool
-	buf     []byte // of one part; each transfer of the round uses it in turn
+	buf     []byte // of one part; each transfer of the pass uses it in turn
 
 	made  map[State]int
 	bytes int64
 }
 
-func (d *round) open(ctx context.Context, setAt time.Time) error {
-	archiveSecret, err := d.Secrets.ArchiveSecret(ctx, d.corp, setAt)
+func (p *pass) open(ctx context.Context, setAt time.Time) error {
+	archiveSecret, err := p.Secrets.ArchiveSecret(ctx, p.corp, setAt)
 	if errors.Is(err, archive.ErrNotFound) {
-		d.blocked = archive.CauseSecretMissing
+		p.blocked = archive.CauseSecretMissing
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read archive secret: %w", err)
 	}
-	if d.source, err = d.Sources.MediaSource(ctx, d.corp, archiveSecret); err != nil {
+	if p.source, err = p.Sources.MediaSource(ctx, p.corp, archiveSecret); err != nil {
 		return fmt.Errorf("start the library: %w", err)
 	}
 	return nil
 }
 
-func (d *round) timeUp(ctx context.Context) bool {
-	return archive.NearlyOver(ctx, d.Now(), fetchMargin)
+func (p *pass) timeUp(ctx context.Context) bool {
+	return archive.NearlyOver(ctx, p.Now(), fetchMargin)
 }
 
 // run fetches until no file is due, the corp is blocked, or time is up. more
-// says that files are left which the next round can fetch. Each file has one
-// turn. Our store may fail for one file and work for the next: the round ends
+// says that files are left which the next pass can fetch. Each file has one
+// turn. Our store may fail for one file and work for the next: the pass ends
 // only after maxFailures failures.
-func (d *round) run(ctx context.Context) (more bool, err error) {
+func (p *pass) run(ctx context.Context) (more bool, err error) {
 	var errs []error
 	for {
-		due, err := d.Files.DueFiles(ctx, d.corp, d.lane, d.Now(), dueRead+len(d.seen))
+		due, err := p.Files.DueFiles(ctx, p.corp, p.lane, p.Now(), dueRead+len(p.seen))
 		if err != nil {
 			return false, errors.Join(append(errs, fmt.Errorf("list waiting files: %w", err))...)
 		}
 		fresh := false
 		for _, id := range due {
-			if d.seen[id] {
+			if p.seen[id] {
 				continue
 			}
-			if d.timeUp(ctx) {
+			if p.timeUp(ctx) {
 				return true, errors.Join(errs...)
 			}
-			d.seen[id], fresh = true, true
-			goOn, err := d.turn(ctx, id)
+			p.seen[id], fresh = true, true
+			goOn, err := p.turn(ctx, id)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("file %s: %w", id, err))
 				if ctx.Err() != nil || len(errs) == maxFailures {
 					return false, errors.Join(errs...)
 				}
 			} else if !goOn {
-				return d.blocked == "", errors.Join(errs...)
+				return p.blocked == "", errors.Join(errs...)
 			}
 		}
 		if !fresh {
@@ -206,37 +206,37 @@ func (d *round) run(ctx context.Context) (more bool, err error) {
 }
 
 // turn gives one file its turn. goOn is false if the run ends after it.
-func (d *round) turn(ctx context.Context, id string) (goOn bool, err error) {
-	row, err := d.Files.File(ctx, d.corp, id)
+func (p *pass) turn(ctx context.Context, id string) (goOn bool, err error) {
+	row, err := p.Files.File(ctx, p.corp, id)
 	if errors.Is(err, archive.ErrNotFound) {
-		d.Log.ErrorContext(ctx, "listed file missing from the table", "corp", d.corp, "file", id)
+		p.Log.ErrorContext(ctx, "listed file missing from the table", "corp", p.corp, "file", id)
 		return true, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("read row: %w", err)
 	}
-	if row.State != Waiting || row.NotBefore.After(d.Now()) {
+	if row.State != Waiting || row.NotBefore.After(p.Now()) {
 		// The fetcher that saved the row crashed before it updated the lists.
-		return true, d.list(ctx, row)
+		return true, p.list(ctx, row)
 	}
-	t := d.transfer(ctx, row)
-	defer func() { d.bytes += t.fetched }()
-	for due := true; due; due = row.State == Waiting && !row.NotBefore.After(d.Now()) {
-		o, err := d.step(ctx, t, row)
+	t := p.transfer(ctx, row)
+	defer func() { p.bytes += t.fetched }()
+	for due := true; due; due = row.State == Waiting && !row.NotBefore.After(p.Now()) {
+		o, err := p.step(ctx, t, row)
 		if err != nil {
 			return false, err
 		}
 		if o.End == TimeUp {
 			return false, nil // the row has the resume point of all durable bytes
 		}
-		if o.End == CorpBlocked && next(row, o, d.Now()).State == Waiting {
+		if o.End == CorpBlocked && next(row, o, p.Now()).State == Waiting {
 			// WeCom may still have this file. The other files are less urgent, so they
 			// wait, too.
 			return false, nil
 		}
-		row, err = d.apply(ctx, t, row, o)
+		row, err = p.apply(ctx, t, row, o)
 		if errors.Is(err, archive.ErrConflict) {
-			d.Log.InfoContext(ctx, "file changed by another fetcher", "corp", d.corp, "file", id)
+			p.Log.InfoContext(ctx, "file changed by another fetcher", "corp", p.corp, "file", id)
 			return true, nil
 		}
 		if err != nil {
@@ -249,15 +249,15 @@ func (d *round) turn(ctx context.Context, id string) (goOn bool, err error) {
 	return true, nil
 }
 
-func (d *round) transfer(ctx context.Context, row File) *transfer {
-	if d.buf == nil && d.blocked == "" {
-		d.buf = make([]byte, 0, partSize+chunkSize)
+func (p *pass) transfer(ctx context.Context, row File) *transfer {
+	if p.buf == nil && p.blocked == "" {
+		p.buf = make([]byte, 0, partSize+chunkSize)
 	}
 	t := &transfer{
-		asker:   &asker{source: d.source, timeUp: func() bool { return d.timeUp(ctx) }, sleep: d.Sleep, log: d.Log},
-		store:   d.Objects,
-		maxSize: d.MaxSize,
-		buf:     d.buf,
+		asker:   &asker{source: p.source, timeUp: func() bool { return p.timeUp(ctx) }, sleep: p.Sleep, log: p.Log},
+		store:   p.Objects,
+		maxSize: p.MaxSize,
+		buf:     p.buf,
 	}
 	if row.Resume != nil {
 		t.at.Upload = row.Resume.Upload // to be discarded if nothing is downloaded
@@ -266,25 +266,25 @@ func (d *round) transfer(ctx context.Context, row File) *transfer {
 }
 
 // step downloads up to one more part of a file, unless the corp is blocked.
-func (d *round) step(ctx context.Context, t *transfer, row File) (Outcome, error) {
-	if d.blocked != "" {
-		return Outcome{End: CorpBlocked, Reason: string(d.blocked)}, nil
+func (p *pass) step(ctx context.Context, t *transfer, row File) (Outcome, error) {
+	if p.blocked != "" {
+		return Outcome{End: CorpBlocked, Reason: string(p.blocked)}, nil
 	}
-	o, err := t.download(ctx, row, row.mayBeShort(d.Now()))
+	o, err := t.download(ctx, row, row.mayBeShort(p.Now()))
 	if err != nil {
 		return Outcome{}, err
 	}
 	if o.Broken {
-		if d.broken++; d.broken == maxBroken {
+		if p.broken++; p.broken == maxBroken {
 			o = Outcome{End: CorpTrouble, Reason: string(archive.CauseLibraryCrash)}
 		}
 	}
 	if o.End == CorpTrouble {
-		d.blocked = archive.Cause(o.Reason)
+		p.blocked = archive.Cause(o.Reason)
 	}
 	if o.Refused {
-		// A crash here leaves a refusal uncounted. The round ends in any case.
-		if err := d.Gate.Note(ctx, archive.Trusted, d.corp, "media"); err != nil {
+		// A crash here leaves a refusal uncounted. The pass ends in any case.
+		if err := p.Gate.Note(ctx, archive.Trusted, p.corp, "media"); err != nil {
 			return Outcome{}, fmt.Errorf("record refusal: %w", err)
 		}
 	}
@@ -295,22 +295,22 @@ func (d *round) step(ctx context.Context, t *transfer, row File) (Outcome, error
 // row, the lists. At the end it discards an upload that the row no longer
 // names. It returns [archive.ErrConflict] if another fetcher has changed the
 // row.
-func (d *round) apply(ctx context.Context, t *transfer, before File, o Outcome) (File, error) {
-	row, err := d.follow(ctx, t, before, o)
+func (p *pass) apply(ctx context.Context, t *transfer, before File, o Outcome) (File, error) {
+	row, err := p.follow(ctx, t, before, o)
 	if err != nil {
 		return before, err
 	}
 	// A crash here leaves an object that the row does not name. The next download
 	// finds the object, and so does the policy when it gives the file up.
-	if row, err = d.Files.SaveFile(ctx, row); err != nil {
+	if row, err = p.Files.SaveFile(ctx, row); err != nil {
 		return before, fmt.Errorf("save row: %w", err)
 	}
-	d.report(ctx, before, row)
+	p.report(ctx, before, row)
 	// A crash here leaves a file on the list of due files although it is finished
-	// or paused. The next round corrects the list, and does not log the report
+	// or paused. The next pass corrects the list, and does not log the report
 	// again.
-	if row.State != Waiting || row.NotBefore.After(d.Now()) {
-		if err := d.list(ctx, row); err != nil {
+	if row.State != Waiting || row.NotBefore.After(p.Now()) {
+		if err := p.list(ctx, row); err != nil {
 			return row, err
 		}
 	}
@@ -323,13 +323,13 @@ func (d *round) apply(ctx context.Context, t *transfer, before File, o Outcome) 
 // follow returns the row after an outcome. It reads the bucket if the row
 // depends on the bucket, writes the object that the row names, and asks the
 // store for the object's checksum.
-func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome) (row File, err error) {
-	now := d.Now()
+func (p *pass) follow(ctx context.Context, t *transfer, before File, o Outcome) (row File, err error) {
+	now := p.Now()
 	at := now.UTC().Truncate(time.Millisecond)
 	o.Got.At = at
 	row = next(before, o, now)
 	if needsKept(row, o) {
-		kept, err := readObject(ctx, d.Objects, before)
+		kept, err := readObject(ctx, p.Objects, before)
 		if err == nil {
 			kept.At = at
 			o.Kept = &kept
@@ -344,14 +344,14 @@ func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome)
 			return before, err
 		}
 		if lost {
-			return d.follow(ctx, t, before, Outcome{End: UploadLost})
+			return p.follow(ctx, t, before, Outcome{End: UploadLost})
 		}
 	}
 	if row.State == Waiting || row.Stored == nil {
 		return row, nil
 	}
 	object := *row.Stored
-	if _, object.Checksum, err = d.Objects.StatFile(ctx, row.Corp, row.ID); err != nil {
+	if _, object.Checksum, err = p.Objects.StatFile(ctx, row.Corp, row.ID); err != nil {
 		return before, fmt.Errorf("read checksum: %w", err)
 	}
 	row.Stored = &object
@@ -360,40 +360,40 @@ func (d *round) follow(ctx context.Context, t *transfer, before File, o Outcome)
 
 // report counts and logs the new state of a file, and failed tries. A mismatch
 // that was reported before is not reported again.
-func (d *round) report(ctx context.Context, before, row File) {
+func (p *pass) report(ctx context.Context, before, row File) {
 	state := row.State
 	if state != Waiting {
-		d.made[state]++
+		p.made[state]++
 	}
 	switch {
 	case state == Stored:
 	case state != Waiting:
 		if before.Stored == nil || row.Stored == nil || before.Stored.MD5 != row.Stored.MD5 {
-			d.Log.ErrorContext(ctx, "file is not whole", "corp", d.corp, "file", row.ID, "state", state, "reason", row.Reason,
+			p.Log.ErrorContext(ctx, "file is not whole", "corp", p.corp, "file", row.ID, "state", state, "reason", row.Reason,
 				"msgid", row.From.MsgID, "seq", row.From.Seq)
 		}
 	case row.CompleteDownloads > before.CompleteDownloads:
-		d.Log.WarnContext(ctx, "file differs from its message, download repeated", "corp", d.corp, "file", row.ID)
+		p.Log.WarnContext(ctx, "file differs from its message, download repeated", "corp", p.corp, "file", row.ID)
 	case row.Tries > before.Tries:
-		d.Log.WarnContext(ctx, "file could not be fetched", "corp", d.corp, "file", row.ID, "reason", row.Reason, "tries", row.Tries)
+		p.Log.WarnContext(ctx, "file could not be fetched", "corp", p.corp, "file", row.ID, "reason", row.Reason, "tries", row.Tries)
 	case row.Reason == ReasonUploads && row.Resume == nil:
-		d.Log.WarnContext(ctx, "uploaded parts missing, download repeated", "corp", d.corp, "file", row.ID)
+		p.Log.WarnContext(ctx, "uploaded parts missing, download repeated", "corp", p.corp, "file", row.ID)
 	}
 }
 
 // list updates the lists from a row. If the file came onto the list of
 // problems, the row is read once more: another writer may have changed the row
-// meanwhile and updated the lists first. No later round would correct this,
-// because rounds look only at the list of waiting files.
-func (d *round) list(ctx context.Context, row File) error {
+// meanwhile and updated the lists first. No later pass would correct this,
+// because passes look only at the list of waiting files.
+func (p *pass) list(ctx context.Context, row File) error {
 	for {
-		if err := d.Files.ListFile(ctx, row); err != nil {
+		if err := p.Files.ListFile(ctx, row); err != nil {
 			return fmt.Errorf("list: %w", err)
 		}
 		if row.State == Waiting || row.State == Stored {
 			return nil
 		}
-		now, err := d.Files.File(ctx, d.corp, row.ID)
+		now, err := p.Files.File(ctx, p.corp, row.ID)
 		if err != nil {
 			return fmt.Errorf("read row again: %w", err)
 		}

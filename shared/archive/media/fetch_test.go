@@ -43,7 +43,7 @@ func TestFetchSurvivesEveryFault(t *testing.T) {
 }
 
 // A store that fails with one file does not delay the others. A store that fails
-// with every file ends the round.
+// with every file ends the pass.
 func TestFailingStoreDelaysOnlyItsFiles(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -120,7 +120,7 @@ func TestPauseHoldsWhereTheListIsStale(t *testing.T) {
 	b.want(file, media.Stored, "", []byte("x"))
 }
 
-// A failed chunk is not tried again when the round has no time for another
+// A failed chunk is not tried again when the pass has no time for another
 // chunk.
 func TestNoSecondTryWithoutTime(t *testing.T) {
 	b := newFixture(t, &archivetest.Faults{})
@@ -151,15 +151,15 @@ type failure struct {
 	name   string
 	times  int // how many answers fail; all if zero
 	answer func(index string, c media.Chunk) (media.Chunk, error)
-	state  media.State // after one round
+	state  media.State // after one pass
 	reason string
-	rounds int // until the file is settled, with the pauses between
+	passes int // until the file is settled, with the pauses between
 	end    media.State
 }
 
-// The pauses are a minute, 5, 15, an hour, and then 6 hours: so many rounds go
+// The pauses are a minute, 5, 15, an hour, and then 6 hours: so many passes go
 // until a day after the deadline, and one more then.
-const roundsToGiveUp = 29
+const passesToGiveUp = 29
 
 const secondChunk = "Range:bytes=524288-1048575"
 
@@ -183,43 +183,43 @@ func failures() []failure {
 	return []failure{
 		{"a chunk fails once", 1, code(10002), media.Stored, "", 1, media.Stored},
 		{"a chunk fails twice", 2, code(10001), media.Stored, "", 1, media.Stored},
-		{"a round fails", 3, code(10003), media.Waiting, "sdk_10003", 2, media.Stored},
+		{"a pass fails", 3, code(10003), media.Waiting, "sdk_10003", 2, media.Stored},
 		{"the network fails for two days", 3 * 12, code(10001), media.Waiting, "sdk_10001", 13, media.Stored},
-		{"the network fails permanently", 0, code(10001), media.Waiting, "sdk_10001", roundsToGiveUp + 1, media.Expired},
-		{"decryption fails permanently", 0, code(10006), media.Waiting, "sdk_10006", roundsToGiveUp, media.Failed},
+		{"the network fails permanently", 0, code(10001), media.Waiting, "sdk_10001", passesToGiveUp + 1, media.Expired},
+		{"decryption fails permanently", 0, code(10006), media.Waiting, "sdk_10006", passesToGiveUp, media.Failed},
 		{"an unknown code once", 1, code(10042), media.Waiting, "sdk_10042", 2, media.Stored},
 		{"expired", 0, code(10010), media.Expired, media.ReasonDeleted, 1, media.Expired},
 		{"expired by HTTP", 0, code(301048), media.Expired, media.ReasonDeleted, 1, media.Expired},
-		{"another corp's sdkfileid", 0, code(10005), media.Waiting, media.ReasonBadFileID, roundsToGiveUp, media.Failed},
+		{"another corp's sdkfileid", 0, code(10005), media.Waiting, media.ReasonBadFileID, passesToGiveUp, media.Failed},
 		{"another corp's sdkfileid for a day", 8, code(10005), media.Waiting, media.ReasonBadFileID, 9, media.Stored},
 		{"no index once", 1, func(_ string, c media.Chunk) (media.Chunk, error) { c.Next = ""; return c, nil },
 			media.Stored, "", 1, media.Stored},
-		{"no index permanently", 0, onSecond(func(c *media.Chunk) { c.Next = "" }), media.Waiting, media.ReasonNoIndex, roundsToGiveUp, media.Failed},
-		{"the same index again", 0, onSecond(func(c *media.Chunk) { c.Next = secondChunk }), media.Waiting, media.ReasonRepeats, roundsToGiveUp, media.Failed},
-		{"back to the first byte", 0, onSecond(func(c *media.Chunk) { c.Next = "Range:bytes=0-524287" }), media.Waiting, media.ReasonRepeats, roundsToGiveUp, media.Failed},
+		{"no index permanently", 0, onSecond(func(c *media.Chunk) { c.Next = "" }), media.Waiting, media.ReasonNoIndex, passesToGiveUp, media.Failed},
+		{"the same index again", 0, onSecond(func(c *media.Chunk) { c.Next = secondChunk }), media.Waiting, media.ReasonRepeats, passesToGiveUp, media.Failed},
+		{"back to the first byte", 0, onSecond(func(c *media.Chunk) { c.Next = "Range:bytes=0-524287" }), media.Waiting, media.ReasonRepeats, passesToGiveUp, media.Failed},
 		{"two indexes in turn", 0, func(index string, c media.Chunk) (media.Chunk, error) {
 			c.Next, c.Finished = "A", false
 			if index == "A" {
 				c.Next = "B"
 			}
 			return c, nil
-		}, media.Waiting, media.ReasonRepeats, roundsToGiveUp, media.Failed},
-		{"a chunk beyond its size", 0, onSecond(func(c *media.Chunk) { c.Data = append(c.Data, 0) }), media.Waiting, media.ReasonTooLarge, roundsToGiveUp, media.Failed},
+		}, media.Waiting, media.ReasonRepeats, passesToGiveUp, media.Failed},
+		{"a chunk beyond its size", 0, onSecond(func(c *media.Chunk) { c.Data = append(c.Data, 0) }), media.Waiting, media.ReasonTooLarge, passesToGiveUp, media.Failed},
 		{"an index that WeCom refuses", 0, func(_ string, c media.Chunk) (media.Chunk, error) {
 			return media.Chunk{Data: c.Data, Next: "anything"}, nil
-		}, media.Waiting, "sdk_10000", roundsToGiveUp, media.Failed},
+		}, media.Waiting, "sdk_10000", passesToGiveUp, media.Failed},
 		{"the library crashes once", 1, crash(archive.Crashed), media.Stored, "", 1, media.Stored},
 		{"the library crashes twice", 2, crash(archive.Crashed), media.Waiting, media.ReasonCrashes, 2, media.Stored},
-		{"the library crashes permanently", 0, crash(archive.Crashed), media.Waiting, media.ReasonCrashes, roundsToGiveUp, media.Failed},
+		{"the library crashes permanently", 0, crash(archive.Crashed), media.Waiting, media.ReasonCrashes, passesToGiveUp, media.Failed},
 		{"the library answers nonsense", 2, crash(archive.Nonsense), media.Waiting, media.ReasonCrashes, 2, media.Stored},
 		{"a chunk after a part fails permanently", 0, func(index string, c media.Chunk) (media.Chunk, error) {
 			if strings.HasPrefix(index, "Range:bytes=5242880-") {
 				return media.Chunk{}, codeError(10006)
 			}
 			return c, nil
-		}, media.Waiting, "sdk_10006", roundsToGiveUp, media.Failed},
+		}, media.Waiting, "sdk_10006", passesToGiveUp, media.Failed},
 		{"the library hangs once", 1, crash(archive.Hung), media.Waiting, media.ReasonHangs, 2, media.Stored},
-		{"the library hangs permanently", 0, crash(archive.Hung), media.Waiting, media.ReasonHangs, roundsToGiveUp, media.Failed},
+		{"the library hangs permanently", 0, crash(archive.Hung), media.Waiting, media.ReasonHangs, passesToGiveUp, media.Failed},
 	}
 }
 
@@ -252,12 +252,12 @@ func TestFailuresOfAFile(t *testing.T) {
 			b.Library.OnMediaChunk = c.on(f)
 			b.Must(b.fetch(t.Context()))
 			if row := b.row(f); row.State != c.state || row.Reason != c.reason {
-				t.Errorf("after one round: got %s, %q; want %s, %q", row.State, row.Reason, c.state, c.reason)
+				t.Errorf("after one pass: got %s, %q; want %s, %q", row.State, row.Reason, c.state, c.reason)
 			}
 			b.want(other, media.Stored, "", body[:9])
-			rounds := 1 + b.fetchUntilSettled(f, b.fetch)
-			if row := b.row(f); row.State != c.end || rounds != c.rounds {
-				t.Errorf("got %s (%s) after %d rounds, want %s after %d", row.State, row.Reason, rounds, c.end, c.rounds)
+			passes := 1 + b.fetchUntilSettled(f, b.fetch)
+			if row := b.row(f); row.State != c.end || passes != c.passes {
+				t.Errorf("got %s (%s) after %d passes, want %s after %d", row.State, row.Reason, passes, c.end, c.passes)
 			}
 			if c.end == media.Stored {
 				b.want(f, media.Stored, "", body)
@@ -268,7 +268,7 @@ func TestFailuresOfAFile(t *testing.T) {
 	}
 }
 
-// The library is broken for two hours. No file is lost, and no round costs more
+// The library is broken for two hours. No file is lost, and no pass costs more
 // than one file a try.
 func TestBrokenLibraryIsNotTheFilesTrouble(t *testing.T) {
 	for _, how := range []archive.CrashKind{archive.Crashed, archive.Hung} {
@@ -286,7 +286,7 @@ func TestBrokenLibraryIsNotTheFilesTrouble(t *testing.T) {
 				tries += b.row(f).Tries
 			}
 			if len(fetched) != 2 || tries > 1 {
-				t.Errorf("in one round: got %d files fetched and %d tries, want 2 and one", len(fetched), tries)
+				t.Errorf("in one pass: got %d files fetched and %d tries, want 2 and one", len(fetched), tries)
 			}
 			for range 120 {
 				b.Clock.Advance(time.Minute)
@@ -396,7 +396,7 @@ func TestCorpTroubleEndsTheRound(t *testing.T) {
 	}
 }
 
-// A refused secret is not shown again in its round, also if the refusal could
+// A refused secret is not shown again in its pass, also if the refusal could
 // not be counted (law 8).
 func TestRefusalEndsTheRoundAlsoUncounted(t *testing.T) {
 	f := &archivetest.Faults{}

@@ -142,16 +142,16 @@ func (b *fixture) fetch(ctx context.Context) error {
 }
 
 // fetchUntilSettled fetches, with the pauses that the row asks for, until the
-// file does not wait any more. It returns the number of rounds, at most 100.
-func (b *fixture) fetchUntilSettled(f media.File, fetch func(context.Context) error) (rounds int) {
+// file does not wait any more. It returns the number of passes, at most 100.
+func (b *fixture) fetchUntilSettled(f media.File, fetch func(context.Context) error) (passes int) {
 	b.T.Helper()
-	for ; b.row(f).State == media.Waiting && rounds < 100; rounds++ {
+	for ; b.row(f).State == media.Waiting && passes < 100; passes++ {
 		if pause := b.row(f).NotBefore.Sub(b.Clock.Now()); pause > 0 {
 			b.Clock.Advance(pause)
 		}
 		b.Must(fetch(b.T.Context()))
 	}
-	return rounds
+	return passes
 }
 
 func (b *fixture) row(f media.File) media.File {

@@ -4,7 +4,7 @@
 // [Register] records the files that must be fetched, and a [Fetcher] downloads
 // them, one lane of a corp at a time. download.go moves bytes and knows no
 // rule; policy.go holds every rule about a file and touches no store; fetch.go
-// is the round in a lane that joins them.
+// is the pass in a lane that joins them.
 package media
 
 import (
@@ -281,8 +281,8 @@ const BacklogBound = 10_000
 //
 // The row is the truth. The lists follow after the row is saved, and a file
 // leaves the list of waiting files last: after a crash in between, the next
-// round finds the file there and corrects the lists. A late writer may leave a
-// stale entry on the list of waiting files, which the next round removes; it
+// pass finds the file there and corrects the lists. A late writer may leave a
+// stale entry on the list of waiting files, which the next pass removes; it
 // never removes the entry of a file that still waits.
 //
 // Durable on return. Safe for concurrent use.
@@ -423,7 +423,7 @@ func registerAgain(ctx context.Context, table Table, f, named File, replay bool)
 		return false, fmt.Errorf("list file %s: %w", f.ID, err)
 	}
 	// A fetcher may have stored the file after f was read. Then this entry is stale,
-	// and the next round removes it.
+	// and the next pass removes it.
 	return f.State == Waiting, nil
 }
 

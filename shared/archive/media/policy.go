@@ -55,7 +55,7 @@ type End int
 
 // The ends.
 const (
-	TimeUp       End = iota // the round has no time for another chunk
+	TimeUp       End = iota // the pass has no time for another chunk
 	PartStored              // one more part is durable
 	Complete                // the last byte has come; the object is not written yet
 	UploadLost              // the store does not hold the upload's parts

@@ -297,7 +297,7 @@ func (s *storedMeanwhile) ListFile(ctx context.Context, f media.File) error {
 }
 
 // A file that is stored while another message registers it again comes back to the
-// list of waiting files. The next round removes it, and fetches nothing.
+// list of waiting files. The next pass removes it, and fetches nothing.
 func TestRegisterWhileTheFileIsStored(t *testing.T) {
 	b := newFixture(t, &archivetest.Faults{})
 	f := b.file("f", []byte("what WeCom has"))
