@@ -78,12 +78,12 @@ type HeadObject struct {
 }
 
 // PullQueue takes requests to pull. Durable on return. [WantedPulls] is one, so few
-// messages of a corp wait; a [PullSender] is none.
+// requests of a corp wait; a [PullSender] is none.
 type PullQueue interface {
 	RequestPulls(ctx context.Context, reqs ...PullRequest) error
 }
 
-// PullSender sends a message for each request. Only [WantedPulls] calls it: its
+// PullSender puts each request into the queue. Only [WantedPulls] calls it: its
 // method has another name than that of [PullQueue], so that the compiler refuses a
 // function that would send past the marks.
 type PullSender interface {

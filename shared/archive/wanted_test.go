@@ -12,9 +12,9 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 )
 
-// Whatever call fails or is the last before a crash: at most two messages wait, and
+// Whatever call fails or is the last before a crash: at most two requests wait, and
 // the work is done in the end, at the latest when the queue has surely dropped the
-// message.
+// request.
 func TestWantedSurvivesEveryFault(t *testing.T) {
 	archivetest.EveryFault(t, func(t *testing.T, f *archivetest.Faults, arm func()) {
 		w := archivetest.NewWorld(t, f)
@@ -34,7 +34,7 @@ func TestWantedSurvivesEveryFault(t *testing.T) {
 		}
 		f.Disarm()
 		if n := waiting(); n > 2 {
-			t.Errorf("got %d messages, want at most 2", n)
+			t.Errorf("got %d requests, want at most 2", n)
 		}
 		clock.Advance(archive.PullKept + 2*time.Minute)
 		before := waiting()
@@ -42,25 +42,25 @@ func TestWantedSurvivesEveryFault(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := waiting(); n == before {
-			t.Error("got no message although the queue has dropped the first one")
+			t.Error("got no request although the queue has dropped the first one")
 		}
 	})
 }
 
-// While the queue may hold the message of a mark, no further one is sent. When the
-// queue has surely dropped the message, the next request sends another one.
+// While the queue may hold the request of a mark, no further one is sent. When the
+// queue has surely dropped the request, the next wish sends another one.
 func TestWantedRestsAsLongAsTheQueueKeeps(t *testing.T) {
 	w := archivetest.NewWorld(t, &archivetest.Faults{})
 	clock := archivetest.NewClock(archivetest.Start)
 	pulls := archive.NewWantedPulls(w.Marks, w.Pulls, clock.Now)
-	want := func(after time.Duration, messages int) {
+	want := func(after time.Duration, requests int) {
 		t.Helper()
 		clock.Advance(after)
 		if err := pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(w.Pulls.Waiting()); n != messages {
-			t.Errorf("got %d messages, want %d", n, messages)
+		if n := len(w.Pulls.Waiting()); n != requests {
+			t.Errorf("got %d requests, want %d", n, requests)
 		}
 	}
 	want(0, 1)
@@ -70,9 +70,9 @@ func TestWantedRestsAsLongAsTheQueueKeeps(t *testing.T) {
 }
 
 // A mark from the future, by a wrong clock or a wrong writer, stops no work: the next
-// request sends a message. Clocks may differ a little.
+// wish sends a request. Clocks may differ a little.
 func TestMarkFromTheFutureStopsNothing(t *testing.T) {
-	for ahead, messages := range map[time.Duration]int{30 * time.Second: 1, time.Minute: 1, time.Minute + time.Second: 2, 100 * 365 * 24 * time.Hour: 2} {
+	for ahead, requests := range map[time.Duration]int{30 * time.Second: 1, time.Minute: 1, time.Minute + time.Second: 2, 100 * 365 * 24 * time.Hour: 2} {
 		w := archivetest.NewWorld(t, &archivetest.Faults{})
 		for _, at := range []time.Time{archivetest.Start.Add(ahead), archivetest.Start, archivetest.Start.Add(time.Second)} {
 			pulls := archive.NewWantedPulls(w.Marks, w.Pulls, archivetest.NewClock(at).Now)
@@ -80,8 +80,8 @@ func TestMarkFromTheFutureStopsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := len(w.Pulls.Waiting()); n != messages {
-			t.Errorf("mark %s ahead: got %d messages, want %d", ahead, n, messages)
+		if n := len(w.Pulls.Waiting()); n != requests {
+			t.Errorf("mark %s ahead: got %d requests, want %d", ahead, n, requests)
 		}
 	}
 }
@@ -101,7 +101,7 @@ func TestWantedAtTheSameMoment(t *testing.T) {
 	group.Wait()
 	reqs := w.Pulls.Waiting()
 	if len(reqs) != 1 {
-		t.Fatalf("got %d messages, want 1", len(reqs))
+		t.Fatalf("got %d requests, want 1", len(reqs))
 	}
 	got, err := pulls.Take(t.Context(), reqs[0])
 	if err != nil || !got.Force {
@@ -116,7 +116,7 @@ var errUnsendable = errors.New("queue unavailable")
 
 func (unsendable) SendPulls(context.Context, ...archive.PullRequest) error { return errUnsendable }
 
-// A message that could not be sent leaves no mark that stops the next one.
+// A request that could not be sent leaves no mark that stops the next one.
 func TestWantedAfterAFailedSend(t *testing.T) {
 	w := archivetest.NewWorld(t, &archivetest.Faults{})
 	clock := archivetest.NewClock(archivetest.Start)
@@ -130,7 +130,7 @@ func TestWantedAfterAFailedSend(t *testing.T) {
 	}
 	reqs := w.Pulls.Waiting()
 	if len(reqs) != 1 {
-		t.Fatalf("got %d messages, want 1", len(reqs))
+		t.Fatalf("got %d requests, want 1", len(reqs))
 	}
 	got, err := pulls.Take(t.Context(), reqs[0])
 	if err != nil || !got.Force {
@@ -138,7 +138,7 @@ func TestWantedAfterAFailedSend(t *testing.T) {
 	}
 }
 
-// A message that is delivered again leaves the mark of a later message: that one is
+// A request that is delivered again leaves the mark of a later request: that one is
 // in the queue, and a third would be sent if its mark were taken.
 func TestRedeliveredMessageLeavesALaterMark(t *testing.T) {
 	w := archivetest.NewWorld(t, &archivetest.Faults{})
@@ -154,23 +154,23 @@ func TestRedeliveredMessageLeavesALaterMark(t *testing.T) {
 	for delivery := range 3 {
 		got, err := pulls.Take(t.Context(), first)
 		if err != nil || got.Force {
-			t.Errorf("delivery %d: got %+v, %v; want the wish of the first message", delivery+1, got, err)
+			t.Errorf("delivery %d: got %+v, %v; want the wish of the first request", delivery+1, got, err)
 		}
 		want(true)
 	}
 	reqs := w.Pulls.Waiting()
 	if len(reqs) != 2 {
-		t.Fatalf("got %d messages, want 2", len(reqs))
+		t.Fatalf("got %d requests, want 2", len(reqs))
 	}
 	if got, err := pulls.Take(t.Context(), reqs[1]); err != nil || !got.Force {
-		t.Errorf("second message: got %+v, %v; want its own wish", got, err)
+		t.Errorf("second request: got %+v, %v; want its own wish", got, err)
 	}
 }
 
-// What a consumer returns is wanted again: by its own message, or by one that was
+// What a consumer returns is wanted again: by its own request, or by one that was
 // sent meanwhile.
 func TestReturnedWishIsWantedAgain(t *testing.T) {
-	for name, meanwhile := range map[string]bool{"by the same message": false, "by a message sent meanwhile": true} {
+	for name, meanwhile := range map[string]bool{"by the same request": false, "by a request sent meanwhile": true} {
 		t.Run(name, func(t *testing.T) {
 			w := archivetest.NewWorld(t, &archivetest.Faults{})
 			pulls := archive.NewWantedPulls(w.Marks, w.Pulls, archivetest.NewClock(archivetest.Start).Now)
@@ -192,7 +192,7 @@ func TestReturnedWishIsWantedAgain(t *testing.T) {
 			must(pulls.Return(ended, got))
 			if !meanwhile {
 				if n := len(w.Pulls.Waiting()); n != 1 {
-					t.Errorf("got %d messages, want 1", n)
+					t.Errorf("got %d requests, want 1", n)
 				}
 			}
 			reqs := w.Pulls.Waiting()
@@ -211,8 +211,8 @@ func TestWantedAfterALostAnswer(t *testing.T) {
 		name   string
 		call   string
 		err    error
-		old    bool // a mark exists whose message was lost
-		joined bool // another request joins before the answer
+		old    bool // a mark exists whose request was lost
+		joined bool // another wish joins before the answer
 	}{
 		{name: "first mark, repeated", call: "Marks.SetMark", err: archive.ErrConflict},
 		{name: "first mark, repeated after another joined", call: "Marks.SetMark", err: archive.ErrConflict, joined: true},
@@ -263,13 +263,13 @@ func TestWantedAfterALostAnswer(t *testing.T) {
 				}
 			}
 			if n := len(w.Pulls.Take()); n != 1 {
-				t.Errorf("got %d messages, want 1", n)
+				t.Errorf("got %d requests, want 1", n)
 			}
 		})
 	}
 }
 
-// joinedMarks are marks that another request joins after a failed write.
+// joinedMarks are marks that another wish joins after a failed write.
 type joinedMarks struct {
 	archive.Marks
 	call   string // which write

@@ -37,7 +37,7 @@ var _ archive.Marks = (*Marks)(nil)
 
 func wantedPK(corp string) string { return corp + "#wanted" }
 
-// markItem has a SentAt only while a message waits, and a Wish only while one is
+// markItem has a SentAt only while a request waits, and a Wish only while one is
 // wanted.
 type markItem struct {
 	SentAt *time.Time `dynamodbav:"sent,omitempty"`
@@ -82,7 +82,7 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 	}
 	_, err := s.put(ctx, now, sent+" AND "+wish, values)
 	if errors.Is(err, archive.ErrNotFound) && len(values) > 0 {
-		err = archive.ErrConflict // old has a message or a wish, and there is no mark
+		err = archive.ErrConflict // old has a request or a wish, and there is no mark
 	}
 	if err != nil {
 		return fmt.Errorf("replacing the mark of %s of corp %s: %w", now.Work, now.Corp, err)
@@ -91,7 +91,7 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 }
 
 // put stores a mark if the stored one fulfils a condition. Otherwise it returns
-// the stored mark and [archive.ErrConflict]. A mark without a message is stored
+// the stored mark and [archive.ErrConflict]. A mark without a request is stored
 // only in place of another one: otherwise a request that fails after its corp was
 // erased would leave one.
 func (s *Marks) put(ctx context.Context, m archive.Mark, condition string, values item) (archive.Mark, error) {

@@ -1,5 +1,6 @@
 // Package sqsqueue sends the archive's requests through SQS FIFO queues, and
-// reads them from the messages that Lambda delivers.
+// reads them from the messages that Lambda delivers. In this package and in local/cloud
+// a message is SQS's: it holds one request.
 //
 // One invocation at a time works on a message group, in order, and a message that
 // fails delays the rest of its group. So a group never holds two corps (law 8).

@@ -489,7 +489,7 @@ func (f feed) checkFunction(t *testing.T) {
 	for name, v := range object(object(p["Environment"])["Variables"]) {
 		// Lambda has no such setting in China.
 		if strings.HasSuffix(name, "_QUEUE_URL") && readable(v) == f.queue && readable(p["RecursiveLoop"]) != "AWS::NoValue if InChina else Allow" {
-			t.Errorf("%s feeds its own queue without RecursiveLoop: Allow: Lambda would stop it after 16 rounds", f.function)
+			t.Errorf("%s feeds its own queue without RecursiveLoop: Allow: Lambda would stop it after 16 runs", f.function)
 		}
 	}
 	// Reserved concurrency fails on small accounts, so it needs a parameter. SQS

@@ -89,7 +89,7 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 	})
 }
 
-// mayReplace returns [archive.ErrNotFound] for a mark without a message that would
+// mayReplace returns [archive.ErrNotFound] for a mark without a request that would
 // be the first one. The caller holds mu.
 func (s *Marks) mayReplace(m archive.Mark) error {
 	if _, there := s.marks[[2]string{m.Corp, m.Work}]; !there && m.SentAt.IsZero() {
@@ -98,7 +98,7 @@ func (s *Marks) mayReplace(m archive.Mark) error {
 	return nil
 }
 
-// taken clears a mark, as the consumer of a message that was sent at a time does.
+// taken clears a mark, as the consumer of a request that was sent at a time does.
 // A nil store has none.
 func (s *Marks) taken(corp, work string, sentAt time.Time) {
 	if s == nil {
@@ -130,10 +130,10 @@ func TestMarks(t *testing.T, s archive.Marks) {
 	later := first
 	later.SentAt, later.Wish = epoch.Add(time.Nanosecond), "{}"
 	stored, err := s.SetMark(ctx, later)
-	fails(t, "SetMark while a message waits", err, archive.ErrConflict)
+	fails(t, "SetMark while a request waits", err, archive.ErrConflict)
 	same(t, "the stored mark", stored, first)
 
-	fails(t, "ReplaceMark of another message", s.ReplaceMark(ctx, later, never), archive.ErrConflict)
+	fails(t, "ReplaceMark of another request", s.ReplaceMark(ctx, later, never), archive.ErrConflict)
 	wrong := first
 	wrong.Wish = "{}"
 	fails(t, "ReplaceMark of another wish", s.ReplaceMark(ctx, wrong, never), archive.ErrConflict)
@@ -143,7 +143,7 @@ func TestMarks(t *testing.T, s archive.Marks) {
 	ok(t, s.ReplaceMark(ctx, first, unsent))
 	stored, err = s.SetMark(ctx, later)
 	fails(t, "SetMark while something is wanted", err, archive.ErrConflict)
-	same(t, "the mark without a message", stored, unsent)
+	same(t, "the mark without a request", stored, unsent)
 
 	ok(t, s.ReplaceMark(ctx, unsent, never))
 	_, err = s.SetMark(ctx, later)
@@ -159,9 +159,9 @@ func TestMarks(t *testing.T, s archive.Marks) {
 	returned.Wish = "{}"
 	wanted.SentAt = epoch
 	_, err = s.SetMark(ctx, returned)
-	fails(t, "the first mark without a message", err, archive.ErrNotFound)
-	fails(t, "ReplaceMark without a message and without a mark", s.ReplaceMark(ctx, fresh, returned), archive.ErrNotFound)
-	fails(t, "ReplaceMark of a message that has no mark", s.ReplaceMark(ctx, wanted, fresh), archive.ErrConflict)
+	fails(t, "the first mark without a request", err, archive.ErrNotFound)
+	fails(t, "ReplaceMark without a request and without a mark", s.ReplaceMark(ctx, fresh, returned), archive.ErrNotFound)
+	fails(t, "ReplaceMark of a request that has no mark", s.ReplaceMark(ctx, wanted, fresh), archive.ErrConflict)
 	ok(t, s.ReplaceMark(ctx, fresh, wanted))
 	ok(t, s.ReplaceMark(ctx, wanted, fresh))
 	_, err = s.SetMark(ctx, returned)

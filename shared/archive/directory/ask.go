@@ -154,8 +154,8 @@ func (n *inspection) secretUse(ctx context.Context, d *access) (*secretUse, erro
 	if u.standing, err = n.secretStanding(ctx, d); err != nil {
 		return nil, err
 	}
-	wish := archive.Ask{Way: archive.Trusted, Corp: n.corp.ID, Registered: n.corp.CreatedAt, By: "directory", Force: n.force, Accepted: !d.app && !n.corp.OpenOKAt.IsZero()}
-	if u.admission, u.standing, err = n.Gate.Admit(ctx, wish, u.standing); err != nil {
+	try := archive.Ask{Way: archive.Trusted, Corp: n.corp.ID, Registered: n.corp.CreatedAt, By: "directory", Force: n.force, Accepted: !d.app && !n.corp.OpenOKAt.IsZero()}
+	if u.admission, u.standing, err = n.Gate.Admit(ctx, try, u.standing); err != nil {
 		return nil, err
 	}
 	n.mu.Lock()

@@ -55,7 +55,7 @@ const (
 	idsMost          = 4 * RequestMost // people and rooms together
 	pairsMost        = 2 * PairsMost
 	consentRoomsMost = 40
-	// Kept is how long the queue of inspections keeps a message. template.yaml
+	// Kept is how long the queue of inspections keeps a request. template.yaml
 	// sets it.
 	Kept = time.Hour
 	// InspectionWork is the work of an inspection's mark, see [archive.Mark].
@@ -137,7 +137,7 @@ func each(corps []string, r Request) []Request {
 // of Take and Return.
 type Requests interface {
 	Queue
-	Take(ctx context.Context, message Request) (Request, error)
+	Take(ctx context.Context, req Request) (Request, error)
 	Return(ctx context.Context, r Request) error
 }
 

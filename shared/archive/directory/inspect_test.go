@@ -201,7 +201,7 @@ func TestInspectionsExamine(t *testing.T) {
 	n.Must(n.inspector.Requests.(directory.WantedInspections).RequestExaminations(t.Context(), archivetest.Corp))
 	n.serve()
 	if n.examined != 3 || n.reach().CheckedAt.IsZero() {
-		t.Errorf("examined %d times, want a check and an examination in one message", n.examined)
+		t.Errorf("examined %d times, want a check and an examination in one request", n.examined)
 	}
 }
 
@@ -1021,11 +1021,11 @@ func TestWantedInspectionsAreBounded(t *testing.T) {
 		t.Errorf("got %v after %d requests, want ErrFull after some", err, requests)
 	}
 	if got := n.requests.Take(); len(got) != 1 {
-		t.Errorf("got %d messages, want 1", len(got))
+		t.Errorf("got %d requests, want 1", len(got))
 	}
 }
 
-// An inspection that fails gives back what had joined it: its message is delivered
+// An inspection that fails gives back what had joined it: its request is delivered
 // again and asks for all of it.
 func TestFailedInspectionLosesNothing(t *testing.T) {
 	f := &archivetest.Faults{}
@@ -1040,12 +1040,12 @@ func TestFailedInspectionLosesNothing(t *testing.T) {
 		}
 		return archivetest.Works, nil
 	})
-	message := n.requests.Waiting()[0]
-	if err := n.inspector.Inspect(t.Context(), message); err == nil {
+	req := n.requests.Waiting()[0]
+	if err := n.inspector.Inspect(t.Context(), req); err == nil {
 		t.Fatal("got no error, want the failure")
 	}
 	f.Disarm()
-	n.Must(n.inspector.Inspect(t.Context(), message))
+	n.Must(n.inspector.Inspect(t.Context(), req))
 	known, err := n.contacts.People(t.Context(), archivetest.Corp, []string{"lin.hua", "wmX"})
 	n.Must(err)
 	if len(known) != 2 {

@@ -231,7 +231,7 @@ type Queue interface {
 	RequestInspections(ctx context.Context, reqs ...Request) error
 }
 
-// A Sender sends a message for each request. Only [WantedInspections] calls it, see
+// A Sender puts each request into the queue. Only [WantedInspections] calls it, see
 // [archive.PullSender].
 type Sender interface {
 	SendInspections(ctx context.Context, reqs ...Request) error

@@ -21,7 +21,7 @@ type Ledger interface {
 // LaneQueue says which lanes are wanted. [archive.Wanted] has the contract of Take.
 type LaneQueue interface {
 	Queue
-	Take(ctx context.Context, message Request) (Request, error)
+	Take(ctx context.Context, req Request) (Request, error)
 }
 
 const (

@@ -478,7 +478,7 @@ func Requests(corp string, lanes []int) []Request {
 	return reqs
 }
 
-// Kept is the time for which the queue of files keeps a message. template.yaml
+// Kept is the time for which the queue of files keeps a request. template.yaml
 // sets it.
 const Kept = 4 * time.Hour
 
@@ -508,7 +508,7 @@ type Queue interface {
 	RequestMedia(ctx context.Context, reqs ...Request) error
 }
 
-// A Sender sends a message for each request. Only [WantedLanes] calls it, see
+// A Sender puts each request into the queue. Only [WantedLanes] calls it, see
 // [archive.PullSender].
 type Sender interface {
 	SendMedia(ctx context.Context, reqs ...Request) error

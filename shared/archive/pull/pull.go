@@ -65,7 +65,7 @@ type Sources interface {
 // Take and Return.
 type Pulls interface {
 	archive.PullQueue
-	Take(ctx context.Context, message archive.PullRequest) (archive.PullRequest, error)
+	Take(ctx context.Context, req archive.PullRequest) (archive.PullRequest, error)
 	Return(ctx context.Context, r archive.PullRequest) error
 }
 

@@ -735,11 +735,11 @@ func TestFloodIsFewPulls(t *testing.T) {
 	flood()
 	depth("before the pull", 1)
 	b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { flood(); return nil }
-	message := b.Pulls.Waiting()[0]
-	b.Must(b.Pull(message))
-	depth("after the pull", 2) // the queue still has the message of the pull that is done
-	message.Again = true
-	b.Must(b.Pull(message))
+	req := b.Pulls.Waiting()[0]
+	b.Must(b.Pull(req))
+	depth("after the pull", 2) // the queue still has the request of the pull that is done
+	req.Again = true
+	b.Must(b.Pull(req))
 	depth("after the pull was delivered again", 2)
 	b.Pulls.Take()
 	flood()
@@ -783,18 +783,18 @@ func TestFailedPullGivesBackWhatJoinedIt(t *testing.T) {
 					archive.PullRequest{Corp: archivetest.Corp, Why: "asked", Force: true}))
 				calls := 0
 				b.Library.OnChatData = func(string, uint64, int) *archivetest.Answer { calls++; return nil }
-				message := b.Pulls.Waiting()[0]
+				req := b.Pulls.Waiting()[0]
 				f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
 					if failed = c.N >= n; c.N == n {
 						return outcome, nil
 					}
 					return archivetest.Works, nil
 				})
-				err := b.Pull(message)
+				err := b.Pull(req)
 				f.Disarm()
 				if err != nil {
-					message.Again = true
-					b.Must(b.Pull(message))
+					req.Again = true
+					b.Must(b.Pull(req))
 				}
 				if calls == 0 {
 					t.Error("got no call, want one in spite of the pause")

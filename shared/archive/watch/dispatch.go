@@ -76,7 +76,7 @@ type WaitingFiles interface {
 	Waiting(ctx context.Context, corp string, before, now time.Time) (lanes []int, next time.Time, err error)
 }
 
-// QueueDepth estimates how many messages wait in a queue. Those that a function works
+// QueueDepth estimates how many requests wait in a queue. Those that a function works
 // on do not count: a large fleet always has many of them, and nothing would be
 // requested again.
 type QueueDepth interface {
