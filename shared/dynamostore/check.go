@@ -31,7 +31,7 @@ func (m *Messages) Check(ctx context.Context, p decode.Decoded) (decode.Checked,
 		c, err = m.checkBy(ctx, consistently, p)
 	}
 	if err != nil {
-		return decode.Checked{}, fmt.Errorf("checking a page of corp %s: %w", p.Corp, err)
+		return decode.Checked{}, fmt.Errorf("check a page of corp %s: %w", p.Corp, err)
 	}
 	return c, nil
 }

@@ -117,7 +117,7 @@ func (c *Consents) record(ctx context.Context, consent archive.Consent) (newer b
 		err = c.remember(ctx, consent)
 	}
 	if err != nil {
-		return newer, fmt.Errorf("recording a consent of corp %s: %w", consent.Corp, err)
+		return newer, fmt.Errorf("record a consent of corp %s: %w", consent.Corp, err)
 	}
 	return newer, nil
 }
@@ -152,7 +152,7 @@ func (c *Consents) ConsentHistory(ctx context.Context, corp string, q archive.Co
 		return archive.Consent(consent), err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing the history of consents of corp %s: %w", corp, err)
+		return nil, "", fmt.Errorf("list the history of consents of corp %s: %w", corp, err)
 	}
 	return list, next, nil
 }
@@ -166,7 +166,7 @@ func (c *Consents) EachConsent(ctx context.Context, corp string, f func(archive.
 			consent, err = readItem[consentItem](it)
 		}
 		if err != nil {
-			return fmt.Errorf("reading consents of corp %s: %w", corp, err)
+			return fmt.Errorf("read consents of corp %s: %w", corp, err)
 		}
 		if consent.Corp = corp; !f(archive.Consent(consent)) {
 			return nil
@@ -195,7 +195,7 @@ func (c *Consents) Consents(ctx context.Context, corp string, q archive.ConsentQ
 		return archive.Consent(consent), err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing consents of corp %s: %w", corp, err)
+		return nil, "", fmt.Errorf("list consents of corp %s: %w", corp, err)
 	}
 	return list, next, nil
 }

@@ -121,7 +121,7 @@ func (m *Messages) CorpDays(ctx context.Context, corp string, upTo archive.Day, 
 			e, err = readItem[corpDayItem](it)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the days of corp %s: %w", corp, err)
+			return nil, fmt.Errorf("read the days of corp %s: %w", corp, err)
 		}
 		name, _, _ := strings.Cut(keyOf(it, "sk"), "#")
 		if n := len(days); n == 0 || days[n-1].Day != archive.Day(name) {
@@ -161,7 +161,7 @@ func (m *Messages) notInCorpDays(ctx context.Context, activities []archive.Activ
 				e, err = readItem[corpDayItem](it)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("reading the days of corp %s: %w", a.Corp, err)
+				return nil, fmt.Errorf("read the days of corp %s: %w", a.Corp, err)
 			}
 			for _, conv := range e.Conversations {
 				there[entry{a.Day, "c " + string(conv)}] = true
@@ -180,7 +180,7 @@ func (m *Messages) notInCorpDays(ctx context.Context, activities []archive.Activ
 // never was.
 func (m *Messages) LastDay(ctx context.Context, corp, party string) (archive.Day, error) {
 	fail := func(err error) (archive.Day, error) {
-		return "", fmt.Errorf("reading activity in corp %s: %w", corp, err)
+		return "", fmt.Errorf("read activity in corp %s: %w", corp, err)
 	}
 	pk := partyPK(corp, party)
 	last, err := m.lastItem(ctx, partition(pk))
@@ -254,7 +254,7 @@ func (m *Messages) Changes(ctx context.Context, corp string, since time.Time, at
 				c, err = readChange(it)
 			}
 			if err != nil {
-				yield(c, fmt.Errorf("reading the changes of corp %s: %w", corp, err))
+				yield(c, fmt.Errorf("read the changes of corp %s: %w", corp, err))
 				return
 			}
 			if !yield(c, nil) {

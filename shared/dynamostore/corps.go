@@ -127,7 +127,7 @@ func (c *Corps) Corp(ctx context.Context, id string) (archive.Corp, error) {
 		corp, err = readCorp(it)
 	}
 	if err != nil {
-		return archive.Corp{}, fmt.Errorf("reading corp %s: %w", id, err)
+		return archive.Corp{}, fmt.Errorf("read corp %s: %w", id, err)
 	}
 	return corp, nil
 }
@@ -146,7 +146,7 @@ func (c *Corps) Corps(ctx context.Context) iter.Seq2[archive.Corp, error] {
 				corp, err = readCorp(it)
 			}
 			if err != nil {
-				yield(archive.Corp{}, fmt.Errorf("listing corps: %w", err))
+				yield(archive.Corp{}, fmt.Errorf("list corps: %w", err))
 				return
 			}
 			if !yield(corp, nil) {
@@ -164,7 +164,7 @@ func (c *Corps) CreateCorp(ctx context.Context, corp archive.Corp) error {
 	}
 	it[registry] = text(registryValue)
 	if err := c.create(ctx, c.client, it); err != nil {
-		return fmt.Errorf("registering corp %s: %w", corp.ID, err)
+		return fmt.Errorf("register corp %s: %w", corp.ID, err)
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func (c *Corps) Rename(ctx context.Context, id, name string) error {
 		values: item{":name": text(name)},
 	})
 	if err != nil {
-		return fmt.Errorf("renaming corp %s: %w", id, err)
+		return fmt.Errorf("rename corp %s: %w", id, err)
 	}
 	return nil
 }
@@ -199,7 +199,7 @@ func (c *Corps) SetEnabled(ctx context.Context, id string, enabled bool, by, rea
 	}
 	for _, ch := range changes {
 		if err := c.update(ctx, id, corpSK, ch); err != nil {
-			return fmt.Errorf("switching corp %s: %w", id, err)
+			return fmt.Errorf("switch corp %s: %w", id, err)
 		}
 	}
 	return nil
@@ -213,7 +213,7 @@ func (c *Corps) SetSecret(ctx context.Context, id, prefix string, at time.Time) 
 		values: item{":prefix": text(prefix), ":at": moment(at), ":never": moment(time.Time{}), ":none": text(""), ":zero": number(0)},
 	})
 	if err != nil {
-		return fmt.Errorf("recording the secret of corp %s: %w", id, err)
+		return fmt.Errorf("record the secret of corp %s: %w", id, err)
 	}
 	return nil
 }
@@ -227,7 +227,7 @@ func (c *Corps) NoteSecret(ctx context.Context, id string, setAt time.Time, d se
 		values: item{":digest": text(string(d)), ":set_at": moment(setAt)},
 	})
 	if err != nil {
-		return fmt.Errorf("recording the digest of the secret of corp %s: %w", id, err)
+		return fmt.Errorf("record the digest of the secret of corp %s: %w", id, err)
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ func (c *Corps) NoteOpen(ctx context.Context, id string, setAt time.Time, answer
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("recording an answer about the secret of corp %s: %w", id, err)
+		return fmt.Errorf("record an answer about the secret of corp %s: %w", id, err)
 	}
 	return nil
 }
@@ -257,7 +257,7 @@ func (c *Corps) TouchCallback(ctx context.Context, id string, at time.Time) erro
 		values: item{":at": moment(at), ":old": moment(at.Add(-archive.CallbackTouch))},
 	})
 	if err != nil {
-		return fmt.Errorf("recording a callback of corp %s: %w", id, err)
+		return fmt.Errorf("record a callback of corp %s: %w", id, err)
 	}
 	return nil
 }
@@ -299,7 +299,7 @@ func (c *Corps) AddKey(ctx context.Context, id string, k archive.Key, makeCurren
 		err = archive.ErrNotFound
 	}
 	if err != nil {
-		return fmt.Errorf("adding key %s of corp %s: %w", k.ID, id, err)
+		return fmt.Errorf("add key %s of corp %s: %w", k.ID, id, err)
 	}
 	return nil
 }
@@ -314,7 +314,7 @@ func (c *Corps) Claim(ctx context.Context, id, keyID string, version uint32, by 
 		values: item{":version": number(version), ":by": text(by), ":at": moment(at)},
 	})
 	if err != nil {
-		return fmt.Errorf("claiming version %d for key %s of corp %s: %w", version, keyID, id, err)
+		return fmt.Errorf("claim version %d for key %s of corp %s: %w", version, keyID, id, err)
 	}
 	return nil
 }
@@ -327,7 +327,7 @@ func (c *Corps) TouchKey(ctx context.Context, id, keyID string, at time.Time) er
 		values: item{":at": moment(at)},
 	})
 	if err != nil {
-		return fmt.Errorf("noting the use of key %s of corp %s: %w", keyID, id, err)
+		return fmt.Errorf("note the use of key %s of corp %s: %w", keyID, id, err)
 	}
 	return nil
 }
@@ -339,7 +339,7 @@ func (c *Corps) NoteRetried(ctx context.Context, id, keyID string) error {
 		values: item{":yes": &types.AttributeValueMemberBOOL{Value: true}},
 	})
 	if err != nil {
-		return fmt.Errorf("noting the retry of key %s of corp %s: %w", keyID, id, err)
+		return fmt.Errorf("note the retry of key %s of corp %s: %w", keyID, id, err)
 	}
 	return nil
 }
@@ -360,7 +360,7 @@ func (c *Corps) KeySet(ctx context.Context, corp string) (archive.KeySet, error)
 			set.Bindings = append(set.Bindings, archive.Binding(b))
 		}
 		if err != nil {
-			return archive.KeySet{}, fmt.Errorf("reading the keys of corp %s: %w", corp, err)
+			return archive.KeySet{}, fmt.Errorf("read the keys of corp %s: %w", corp, err)
 		}
 	}
 	slices.SortStableFunc(set.Keys, func(a, b archive.Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
@@ -375,7 +375,7 @@ func (c *Corps) Bind(ctx context.Context, corp string, b archive.Binding) error 
 		return err
 	}
 	if err := c.create(ctx, c.client, it); err != nil {
-		return fmt.Errorf("binding version %d of corp %s: %w", b.Version, corp, err)
+		return fmt.Errorf("bind version %d of corp %s: %w", b.Version, corp, err)
 	}
 	return nil
 }
@@ -392,7 +392,7 @@ func (c *Corps) KeyQuota(ctx context.Context, id string) (archive.KeyQuota, erro
 		q, err = readItem[keyQuotaItem](it)
 	}
 	if err != nil {
-		return archive.KeyQuota{}, fmt.Errorf("reading the key quota of corp %s: %w", id, err)
+		return archive.KeyQuota{}, fmt.Errorf("read the key quota of corp %s: %w", id, err)
 	}
 	return archive.KeyQuota(q), nil
 }
@@ -414,7 +414,7 @@ func (c *Corps) SaveKeyQuota(ctx context.Context, id string, q archive.KeyQuota)
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("saving the key quota of corp %s: %w", id, err)
+		return fmt.Errorf("save the key quota of corp %s: %w", id, err)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (l *Ledger) Examined(ctx context.Context, corp string) (doctor.Record, erro
 		attributes, err = readItem[examinedItem](it)
 	}
 	if err != nil {
-		return doctor.Record{}, fmt.Errorf("reading the examination of corp %s: %w", corp, err)
+		return doctor.Record{}, fmt.Errorf("read the examination of corp %s: %w", corp, err)
 	}
 	r.Rev, r.At, r.Checks = attributes.Rev, attributes.At, make(map[doctor.Check]doctor.Known, len(attributes.Checks))
 	for check, known := range attributes.Checks {
@@ -119,7 +119,7 @@ func (l *Ledger) SaveExamined(ctx context.Context, r doctor.Record, changes []do
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("saving the examination of corp %s: %w", r.Corp, err)
+		return fmt.Errorf("save the examination of corp %s: %w", r.Corp, err)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (l *Ledger) SetupChanges(ctx context.Context, corp, cursor string, limit in
 			c, err = readItem[setupChangeItem](it)
 		}
 		if err != nil {
-			return nil, "", fmt.Errorf("listing changes of the set-up of corp %s: %w", corp, err)
+			return nil, "", fmt.Errorf("list changes of the set-up of corp %s: %w", corp, err)
 		}
 		if len(list) == limit {
 			return list, keyOf(it, "sk"), nil

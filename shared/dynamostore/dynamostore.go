@@ -199,7 +199,7 @@ func encode(pk, sk string, attributes any) (item, error) {
 	}
 	m, ok := av.(*types.AttributeValueMemberM)
 	if !ok {
-		return nil, fmt.Errorf("encoding an item: %T is not a struct", attributes)
+		return nil, fmt.Errorf("encode an item: %T is not a struct", attributes)
 	}
 	it := m.Value
 	it["pk"], it["sk"], it["v"] = text(pk), text(sk), number(formatVersion)
@@ -212,7 +212,7 @@ func attribute(v any) (types.AttributeValue, error) {
 		o.EncodeTime = func(t time.Time) (types.AttributeValue, error) { return moment(t), nil }
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encoding an item: %w", err)
+		return nil, fmt.Errorf("encode an item: %w", err)
 	}
 	return av, nil
 }

@@ -67,7 +67,7 @@ func (c *Corps) Callback(ctx context.Context, id string, kind archive.CallbackKi
 		cb, err = readItem[callbackItem](it)
 	}
 	if err != nil {
-		return archive.Callback{}, fmt.Errorf("reading the %s callback of corp %s: %w", kind, id, err)
+		return archive.Callback{}, fmt.Errorf("read the %s callback of corp %s: %w", kind, id, err)
 	}
 	return archive.Callback(cb), nil
 }
@@ -80,7 +80,7 @@ func (c *Corps) CreateCallback(ctx context.Context, id string, kind archive.Call
 		return err
 	}
 	if err := c.create(ctx, c.client, it); err != nil {
-		return fmt.Errorf("creating the %s callback of corp %s: %w", kind, id, err)
+		return fmt.Errorf("create the %s callback of corp %s: %w", kind, id, err)
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (c *Corps) SwapCallback(ctx context.Context, id string, kind archive.Callba
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("changing the %s callback of corp %s: %w", kind, id, err)
+		return fmt.Errorf("change the %s callback of corp %s: %w", kind, id, err)
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func (c *Corps) NoteFirstEvent(ctx context.Context, id string, kind archive.Call
 		values: item{":at": moment(at), ":pair": text(pair), ":never": moment(time.Time{})},
 	})
 	if err != nil {
-		return fmt.Errorf("noting the first event of the %s callback of corp %s: %w", kind, id, err)
+		return fmt.Errorf("note the first event of the %s callback of corp %s: %w", kind, id, err)
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (c *Corps) NoteRefused(ctx context.Context, id string, kind archive.Callbac
 
 func (c *Corps) noteCallback(ctx context.Context, id string, kind archive.CallbackKind, ch change) error {
 	if err := c.update(ctx, id, callbackPrefix+string(kind), ch); err != nil {
-		return fmt.Errorf("noting a request of the %s callback of corp %s: %w", kind, id, err)
+		return fmt.Errorf("note a request of the %s callback of corp %s: %w", kind, id, err)
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 		stored = err == nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("recording an event of corp %s: %w", id, err)
+		return false, fmt.Errorf("record an event of corp %s: %w", id, err)
 	}
 	return stored, nil
 }
@@ -196,7 +196,7 @@ func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archi
 		return archive.Event(e), err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing events of corp %s: %w", id, err)
+		return nil, fmt.Errorf("list events of corp %s: %w", id, err)
 	}
 	slices.SortStableFunc(all, func(a, b archive.Event) int { return a.At().Compare(b.At()) })
 	return all, nil
@@ -213,7 +213,7 @@ func (c *Corps) EventCount(ctx context.Context, id string, day archive.Day) (arc
 		count, err = readItem[eventCountItem](it)
 	}
 	if err != nil {
-		return archive.EventCount{}, fmt.Errorf("counting events of corp %s: %w", id, err)
+		return archive.EventCount{}, fmt.Errorf("count events of corp %s: %w", id, err)
 	}
 	return archive.EventCount(count), nil
 }

@@ -71,7 +71,7 @@ func (m *Messages) FirstSeen(ctx context.Context, corp string, names []string) (
 		seen[k.Name] = k.At
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the first-seen types of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("read the first-seen types of corp %s: %w", corp, err)
 	}
 	return seen, nil
 }

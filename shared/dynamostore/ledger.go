@@ -311,12 +311,12 @@ func (l *Ledger) Heads(ctx context.Context, corps []string) (map[string]archive.
 	}
 	found, err := l.readAll(ctx, l.client, keys)
 	if err != nil {
-		return nil, fmt.Errorf("reading heads: %w", err)
+		return nil, fmt.Errorf("read heads: %w", err)
 	}
 	for _, it := range found {
 		h, err := readItem[headItem](it)
 		if err != nil {
-			return nil, fmt.Errorf("reading heads: %w", err)
+			return nil, fmt.Errorf("read heads: %w", err)
 		}
 		h.Corp = strings.TrimSuffix(keyOf(it, "pk"), chainPK(""))
 		heads[h.Corp] = archive.Head(h)
@@ -361,7 +361,7 @@ func (l *Ledger) Append(ctx context.Context, prev archive.Head, row archive.Row)
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("appending row %d of corp %s: %w", row.After, row.Corp, err)
+		return fmt.Errorf("append row %d of corp %s: %w", row.After, row.Corp, err)
 	}
 	return nil
 }
@@ -377,7 +377,7 @@ func (l *Ledger) PullState(ctx context.Context, corp string) (archive.PullState,
 		s, err = readState(it)
 	}
 	if err != nil {
-		return archive.PullState{}, fmt.Errorf("reading the pull state of corp %s: %w", corp, err)
+		return archive.PullState{}, fmt.Errorf("read the pull state of corp %s: %w", corp, err)
 	}
 	return s, nil
 }
@@ -393,7 +393,7 @@ func (l *Ledger) SavePullState(ctx context.Context, s archive.PullState) error {
 		return err
 	}
 	if err := l.put(ctx, l.client, it); err != nil {
-		return fmt.Errorf("saving the pull state of corp %s: %w", s.Corp, err)
+		return fmt.Errorf("save the pull state of corp %s: %w", s.Corp, err)
 	}
 	return nil
 }
@@ -444,7 +444,7 @@ func (l *Ledger) PutTry(ctx context.Context, t archive.Try) error {
 		return err
 	}
 	if err := l.put(ctx, l.client, it); err != nil {
-		return fmt.Errorf("storing a try of %s: %w", t.Corp, err)
+		return fmt.Errorf("store a try of %s: %w", t.Corp, err)
 	}
 	return nil
 }
@@ -468,7 +468,7 @@ func (l *Ledger) Tries(ctx context.Context, way archive.Way, since time.Time) ([
 		return t, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading tries: %w", err)
+		return nil, fmt.Errorf("read tries: %w", err)
 	}
 	return tries, nil
 }
@@ -480,14 +480,14 @@ func (l *Ledger) Row(ctx context.Context, corp string, after uint64) (archive.Ro
 		key(chainPK(corp), row), key(corp, resultPrefix+padded(after)), key(corp, pendingPrefix+padded(after)),
 	})
 	if err != nil {
-		return archive.Row{}, fmt.Errorf("reading row %d of corp %s: %w", after, corp, err)
+		return archive.Row{}, fmt.Errorf("read row %d of corp %s: %w", after, corp, err)
 	}
 	rows, err := joined(found)
 	if err == nil && len(rows) == 0 {
 		err = archive.ErrNotFound
 	}
 	if err != nil {
-		return archive.Row{}, fmt.Errorf("reading row %d of corp %s: %w", after, corp, err)
+		return archive.Row{}, fmt.Errorf("read row %d of corp %s: %w", after, corp, err)
 	}
 	return rows[0], nil
 }
@@ -524,14 +524,14 @@ func joined(items []item) ([]archive.Row, error) {
 // read them.
 func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result archive.Result, files []string) error {
 	if err := l.putFiles(ctx, corp, after, files); err != nil {
-		return fmt.Errorf("storing the files of page %d of corp %s: %w", after, corp, err)
+		return fmt.Errorf("store the files of page %d of corp %s: %w", after, corp, err)
 	}
 	it, err := encode(corp, resultPrefix+padded(after), newResultItem(after, result))
 	if err != nil {
 		return err
 	}
 	if err := l.put(ctx, l.client, it); err != nil {
-		return fmt.Errorf("storing the result of page %d of corp %s: %w", after, corp, err)
+		return fmt.Errorf("store the result of page %d of corp %s: %w", after, corp, err)
 	}
 	// A crash before this line leaves the page pending.
 	err = untilQuiet(ctx, func() error {
@@ -544,7 +544,7 @@ func (l *Ledger) Finish(ctx context.Context, corp string, after uint64, result a
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("finishing row %d of corp %s: %w", after, corp, err)
+		return fmt.Errorf("finish row %d of corp %s: %w", after, corp, err)
 	}
 	return nil
 }
@@ -574,13 +574,13 @@ func (l *Ledger) PageFiles(ctx context.Context, corp string, afters []uint64) (m
 	}
 	found, err := l.readAll(ctx, l.client, keys)
 	if err != nil {
-		return nil, fmt.Errorf("reading the files of pages of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("read the files of pages of corp %s: %w", corp, err)
 	}
 	files := make(map[uint64][]string, len(found))
 	for _, it := range found {
 		f, err := readItem[filesItem](it)
 		if err != nil {
-			return nil, fmt.Errorf("reading the files of pages of corp %s: %w", corp, err)
+			return nil, fmt.Errorf("read the files of pages of corp %s: %w", corp, err)
 		}
 		files[f.After] = unpackDigests(f.IDs)
 	}
@@ -615,12 +615,12 @@ func (l *Ledger) PullStates(ctx context.Context, corps []string) (map[string]arc
 	}
 	found, err := l.readLagging(ctx, l.client, keys)
 	if err != nil {
-		return nil, fmt.Errorf("reading pull states: %w", err)
+		return nil, fmt.Errorf("read pull states: %w", err)
 	}
 	for _, it := range found {
 		s, err := readState(it)
 		if err != nil {
-			return nil, fmt.Errorf("reading pull states: %w", err)
+			return nil, fmt.Errorf("read pull states: %w", err)
 		}
 		states[s.Corp] = s
 	}
@@ -668,7 +668,7 @@ func (l *Ledger) FirstPending(ctx context.Context, corp string, lane, limit int)
 			p, err = readPending(it)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the first pending pages of corp %s: %w", corp, err)
+			return nil, fmt.Errorf("read the first pending pages of corp %s: %w", corp, err)
 		}
 		if archive.DecodeLane(p.After) != lane || !p.HoldsPlace() {
 			continue
@@ -683,7 +683,7 @@ func (l *Ledger) FirstPending(ctx context.Context, corp string, lane, limit int)
 func (l *Ledger) pendings(ctx context.Context, corp string, in dynamodb.QueryInput, limit int) ([]archive.Pending, error) {
 	all, err := collect(l.first(ctx, l.client, limit, in), readPending)
 	if err != nil {
-		return nil, fmt.Errorf("listing pending pages of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("list pending pages of corp %s: %w", corp, err)
 	}
 	return all, nil
 }
@@ -713,7 +713,7 @@ func (l *Ledger) NoteRequest(ctx context.Context, p archive.Pending, at time.Tim
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("recording a request for page %d of corp %s: %w", p.After, p.Corp, err)
+		return fmt.Errorf("record a request for page %d of corp %s: %w", p.After, p.Corp, err)
 	}
 	return nil
 }
@@ -729,7 +729,7 @@ func (l *Ledger) RecordLoss(ctx context.Context, loss archive.Loss) error {
 		return err
 	}
 	if err := unlessExists(l.create(ctx, l.client, it)); err != nil {
-		return fmt.Errorf("recording a loss of corp %s: %w", loss.Corp, err)
+		return fmt.Errorf("record a loss of corp %s: %w", loss.Corp, err)
 	}
 	return nil
 }
@@ -742,7 +742,7 @@ func (l *Ledger) Losses(ctx context.Context, corp string) ([]archive.Loss, error
 		return archive.Loss(loss), err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing losses of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("list losses of corp %s: %w", corp, err)
 	}
 	return all, nil
 }
@@ -762,7 +762,7 @@ func (l *Ledger) Rows(ctx context.Context, corp string, q archive.RowQuery) ([]a
 		err = l.addProgress(ctx, corp, rows)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listing rows of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("list rows of corp %s: %w", corp, err)
 	}
 	return rows, nil
 }
@@ -812,7 +812,7 @@ func (l *Ledger) CreateReplay(ctx context.Context, r decode.Replay) error {
 		return err
 	}
 	if err := l.create(ctx, l.client, it); err != nil {
-		return fmt.Errorf("creating replay %s of corp %s: %w", r.ID, r.Corp, err)
+		return fmt.Errorf("create replay %s of corp %s: %w", r.ID, r.Corp, err)
 	}
 	return nil
 }
@@ -826,7 +826,7 @@ func (l *Ledger) Replay(ctx context.Context, corp, id string) (decode.Replay, er
 		r, err = readReplay(it)
 	}
 	if err != nil {
-		return decode.Replay{}, fmt.Errorf("reading replay %s of corp %s: %w", id, corp, err)
+		return decode.Replay{}, fmt.Errorf("read replay %s of corp %s: %w", id, corp, err)
 	}
 	return r, nil
 }
@@ -849,7 +849,7 @@ func (l *Ledger) AdvanceReplay(ctx context.Context, old, now decode.Replay) erro
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("advancing replay %s of corp %s: %w", old.ID, old.Corp, err)
+		return fmt.Errorf("advance replay %s of corp %s: %w", old.ID, old.Corp, err)
 	}
 	return nil
 }
@@ -860,7 +860,7 @@ func (l *Ledger) Replays(ctx context.Context, corp string, limit int) ([]decode.
 	in.ScanIndexForward = aws.Bool(false)
 	all, err := collect(l.first(ctx, l.client, limit, in), readReplay)
 	if err != nil {
-		return nil, fmt.Errorf("listing replays of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("list replays of corp %s: %w", corp, err)
 	}
 	return all, nil
 }

@@ -65,7 +65,7 @@ func readMark(it item) (archive.Mark, error) {
 func (s *Marks) SetMark(ctx context.Context, m archive.Mark) (archive.Mark, error) {
 	stored, err := s.put(ctx, m, "attribute_not_exists(#sent) AND attribute_not_exists(#wish)", nil)
 	if err != nil {
-		return stored, fmt.Errorf("marking %s of corp %s as wanted: %w", m.Work, m.Corp, err)
+		return stored, fmt.Errorf("mark %s of corp %s as wanted: %w", m.Work, m.Corp, err)
 	}
 	return m, nil
 }
@@ -85,7 +85,7 @@ func (s *Marks) ReplaceMark(ctx context.Context, old, now archive.Mark) error {
 		err = archive.ErrConflict // old has a request or a wish, and there is no mark
 	}
 	if err != nil {
-		return fmt.Errorf("replacing the mark of %s of corp %s: %w", now.Work, now.Corp, err)
+		return fmt.Errorf("replace the mark of %s of corp %s: %w", now.Work, now.Corp, err)
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (s *Marks) Mark(ctx context.Context, corp, work string) (archive.Mark, erro
 		m, err = readMark(it)
 	}
 	if err != nil {
-		return archive.Mark{}, fmt.Errorf("reading the mark of %s of corp %s: %w", work, corp, err)
+		return archive.Mark{}, fmt.Errorf("read the mark of %s of corp %s: %w", work, corp, err)
 	}
 	return m, nil
 }

@@ -124,7 +124,7 @@ func readFile(it item) (media.File, error) {
 // AddFiles implements [media.Table].
 func (m *Media) AddFiles(ctx context.Context, files []media.File) (had []string, err error) {
 	fail := func(err error) ([]string, error) {
-		return nil, fmt.Errorf("adding %d files: %w", len(files), err)
+		return nil, fmt.Errorf("add %d files: %w", len(files), err)
 	}
 	var rows []item
 	for _, f := range files {
@@ -181,7 +181,7 @@ func (m *Media) File(ctx context.Context, corp, id string) (media.File, error) {
 		f, err = readFile(it)
 	}
 	if err != nil {
-		return media.File{}, fmt.Errorf("reading file %s of corp %s: %w", id, corp, err)
+		return media.File{}, fmt.Errorf("read file %s of corp %s: %w", id, corp, err)
 	}
 	return f, nil
 }
@@ -199,12 +199,12 @@ func (m *Media) Files(ctx context.Context, corp string, ids []string) (map[strin
 	}
 	items, err := m.readAll(ctx, m.client, keys)
 	if err != nil {
-		return nil, fmt.Errorf("reading files of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("read files of corp %s: %w", corp, err)
 	}
 	for _, it := range items {
 		f, err := readFile(it)
 		if err != nil {
-			return nil, fmt.Errorf("reading files of corp %s: %w", corp, err)
+			return nil, fmt.Errorf("read files of corp %s: %w", corp, err)
 		}
 		found[f.ID] = f
 	}
@@ -228,7 +228,7 @@ func (m *Media) SaveFile(ctx context.Context, f media.File) (media.File, error) 
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return media.File{}, fmt.Errorf("saving file %s of corp %s: %w", f.ID, f.Corp, err)
+		return media.File{}, fmt.Errorf("save file %s of corp %s: %w", f.ID, f.Corp, err)
 	}
 	return f, nil
 }
@@ -260,7 +260,7 @@ func (m *Media) ListFile(ctx context.Context, f media.File) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("listing file %s of corp %s: %w", f.ID, f.Corp, err)
+		return fmt.Errorf("list file %s of corp %s: %w", f.ID, f.Corp, err)
 	}
 	return nil
 }
@@ -322,7 +322,7 @@ func unlessNewer(err error) error {
 func listKeys(f media.File) (waiting, problem string, err error) {
 	deadline, err := millis(f.Deadline)
 	if err != nil {
-		return "", "", fmt.Errorf("listing file %s of corp %s: %w", f.ID, f.Corp, err)
+		return "", "", fmt.Errorf("list file %s of corp %s: %w", f.ID, f.Corp, err)
 	}
 	return lanePrefix(media.Lane(f.ID)) + deadline + "#" + f.ID, problemPrefix + deadline + "#" + f.ID, nil
 }
@@ -349,7 +349,7 @@ func (m *Media) DueFiles(ctx context.Context, corp string, lane int, now time.Ti
 		return id, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing waiting files of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("list waiting files of corp %s: %w", corp, err)
 	}
 	return ids, nil
 }
@@ -370,7 +370,7 @@ func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time)
 			f, err = readWaiting(it)
 		}
 		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("listing waiting files of corp %s: %w", corp, err)
+			return nil, time.Time{}, fmt.Errorf("list waiting files of corp %s: %w", corp, err)
 		}
 		n++
 		due[f.lane] = due[f.lane] || !f.notBefore.After(before)
@@ -385,7 +385,7 @@ func (m *Media) Waiting(ctx context.Context, corp string, before, now time.Time)
 	}
 	if n == waitingRead && next.IsZero() {
 		if next, err = m.nextDeadline(ctx, corp, 0, now); err != nil {
-			return nil, time.Time{}, fmt.Errorf("reading the next deadline of corp %s: %w", corp, err)
+			return nil, time.Time{}, fmt.Errorf("read the next deadline of corp %s: %w", corp, err)
 		}
 	}
 	return lanes, next, nil
@@ -438,13 +438,13 @@ func (m *Media) Backlog(ctx context.Context, corp string, now time.Time) (media.
 			deadline, _, err = listed(it)
 		}
 		if err != nil {
-			return media.Backlog{}, fmt.Errorf("counting waiting files of corp %s: %w", corp, err)
+			return media.Backlog{}, fmt.Errorf("count waiting files of corp %s: %w", corp, err)
 		}
 		b.Wait(deadline, now)
 	}
 	for it, err := range m.first(ctx, m.client, media.BacklogBound, startingWith(corp, problemPrefix)) {
 		if err != nil {
-			return media.Backlog{}, fmt.Errorf("counting files of corp %s with a problem: %w", corp, err)
+			return media.Backlog{}, fmt.Errorf("count files of corp %s with a problem: %w", corp, err)
 		}
 		b.Problems[media.State(keyOf(it, "state"))]++
 	}
@@ -461,7 +461,7 @@ func (m *Media) FileProblems(ctx context.Context, corp string, limit int) ([]med
 		return id, err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing files of corp %s with a problem: %w", corp, err)
+		return nil, fmt.Errorf("list files of corp %s with a problem: %w", corp, err)
 	}
 	rows, err := m.Files(ctx, corp, ids)
 	if err != nil {

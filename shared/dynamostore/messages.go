@@ -170,25 +170,25 @@ func (m *Messages) WritePage(ctx context.Context, p decode.Decoded) error {
 		return err
 	}
 	if err := m.writeMessages(ctx, p.Messages); err != nil {
-		return fmt.Errorf("storing messages of corp %s: %w", p.Corp, err)
+		return fmt.Errorf("store messages of corp %s: %w", p.Corp, err)
 	}
 	if err := m.writeRevocations(ctx, p.Revocations); err != nil {
-		return fmt.Errorf("storing revocations of corp %s: %w", p.Corp, err)
+		return fmt.Errorf("store revocations of corp %s: %w", p.Corp, err)
 	}
 	if err := m.writeActivities(ctx, p); err != nil {
-		return fmt.Errorf("storing activities of corp %s: %w", p.Corp, err)
+		return fmt.Errorf("store activities of corp %s: %w", p.Corp, err)
 	}
 	if err := m.writeSetAside(ctx, p); err != nil {
-		return fmt.Errorf("storing records set aside of corp %s: %w", p.Corp, err)
+		return fmt.Errorf("store records set aside of corp %s: %w", p.Corp, err)
 	}
 	if err := m.writeFirstSeen(ctx, p.Corp, p.FirstSeen); err != nil {
-		return fmt.Errorf("storing the first-seen types of corp %s: %w", p.Corp, err)
+		return fmt.Errorf("store the first-seen types of corp %s: %w", p.Corp, err)
 	}
 	if p.Change.At.IsZero() {
 		return nil
 	}
 	if err := m.noteChange(ctx, p.Corp, p.Change); err != nil {
-		return fmt.Errorf("noting a change of corp %s: %w", p.Corp, err)
+		return fmt.Errorf("note a change of corp %s: %w", p.Corp, err)
 	}
 	return nil
 }
@@ -319,7 +319,7 @@ func (m *Messages) lists(ctx context.Context, activities []archive.Activity) (pa
 		group.Go(func() error {
 			entries, err := collect(m.query(ctx, m.client, consistently(startingWith(partyPK(of.corp, of.party), string(of.day)+"#"))), readEntry)
 			if err != nil {
-				return fmt.Errorf("reading the entries of a day: %w", err)
+				return fmt.Errorf("read the entries of a day: %w", err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -446,7 +446,7 @@ func (m *Messages) SetAside(ctx context.Context, corp string, first, last uint64
 	in := consistently(within(setAsidePK(corp), padded(first), padded(last)))
 	all, err := collect(m.query(ctx, m.client, in), readSetAside(corp))
 	if err != nil {
-		return nil, fmt.Errorf("listing records set aside of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("list records set aside of corp %s: %w", corp, err)
 	}
 	return all, nil
 }
@@ -460,7 +460,7 @@ func (m *Messages) ListSetAside(ctx context.Context, corp string, afterSeq uint6
 	in := within(setAsidePK(corp), padded(afterSeq+1), padded(math.MaxUint64))
 	all, err := collect(m.first(ctx, m.client, limit+1, in), readSetAside(corp))
 	if err != nil {
-		return nil, false, fmt.Errorf("listing records set aside of corp %s: %w", corp, err)
+		return nil, false, fmt.Errorf("list records set aside of corp %s: %w", corp, err)
 	}
 	if len(all) > limit {
 		return all[:limit], true, nil
@@ -477,7 +477,7 @@ func (m *Messages) ListSetAside(ctx context.Context, corp string, afterSeq uint6
 // whose time fits no key is [archive.ErrNotFound].
 func (m *Messages) Messages(ctx context.Context, corp string, conv archive.ConversationID, q archive.MessageQuery) (_ []archive.Message, more bool, _ error) {
 	fail := func(err error) ([]archive.Message, bool, error) {
-		return nil, false, fmt.Errorf("listing messages of corp %s: %w", corp, err)
+		return nil, false, fmt.Errorf("list messages of corp %s: %w", corp, err)
 	}
 	lo, hi, err := bounds(q)
 	if err != nil {
@@ -616,7 +616,7 @@ func (m *Messages) Message(ctx context.Context, corp string, conv archive.Conver
 	in.Limit = aws.Int32(1)
 	for msg, err := range m.messages(ctx, corp, conv, in) {
 		if err != nil {
-			return archive.Message{}, fmt.Errorf("reading a message of corp %s: %w", corp, err)
+			return archive.Message{}, fmt.Errorf("read a message of corp %s: %w", corp, err)
 		}
 		return msg, nil
 	}
@@ -631,7 +631,7 @@ func (m *Messages) Newest(ctx context.Context, corp string, conv archive.Convers
 	in.Limit = aws.Int32(2) // the second one has another position, except if a msgid has two seqs
 	for msg, err := range lowestSeqs(m.messages(ctx, corp, conv, in)) {
 		if err != nil {
-			return archive.Message{}, fmt.Errorf("reading the newest message of corp %s: %w", corp, err)
+			return archive.Message{}, fmt.Errorf("read the newest message of corp %s: %w", corp, err)
 		}
 		return msg, nil
 	}
@@ -652,7 +652,7 @@ func (m *Messages) NamesRoom(ctx context.Context, corp, id string) (bool, error)
 func (m *Messages) has(ctx context.Context, pk string) (bool, error) {
 	for _, err := range m.first(ctx, m.client, 1, partition(pk)) {
 		if err != nil {
-			return false, fmt.Errorf("looking for messages: %w", err)
+			return false, fmt.Errorf("look for messages: %w", err)
 		}
 		return true, nil
 	}
@@ -713,7 +713,7 @@ func (m *Messages) ListedDays(ctx context.Context, corp, party string, upTo arch
 			e, err = readEntry(it)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading activity in corp %s: %w", corp, err)
+			return nil, fmt.Errorf("read activity in corp %s: %w", corp, err)
 		}
 		if n := len(days); n == 0 || days[n-1].Day != e.day {
 			if n == limit {
@@ -749,7 +749,7 @@ func (m *Messages) AttendedDays(ctx context.Context, corp string, room archive.C
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, "", fmt.Errorf("reading activity in corp %s: %w", corp, err)
+		return nil, "", fmt.Errorf("read activity in corp %s: %w", corp, err)
 	}
 	before := func(x, y archive.Day) bool { return q.Descending && x > y || !q.Descending && x < y }
 	for _, p := range parts {
@@ -849,7 +849,7 @@ func readEntry(it item) (entry, error) {
 // table, of all corps. It is for an operator: no function has the permission to
 // Scan. After an error or a crash a part of the view is removed; call Clear again.
 func (m *Messages) Clear(ctx context.Context, corp string, removed func(items int)) error {
-	fail := func(err error) error { return fmt.Errorf("clearing the view of corp %s: %w", corp, err) }
+	fail := func(err error) error { return fmt.Errorf("clear the view of corp %s: %w", corp, err) }
 	scan := dynamodb.NewScanPaginator(m.client, &dynamodb.ScanInput{
 		TableName:                 &m.name,
 		FilterExpression:          aws.String("begins_with(pk, :corp)"),

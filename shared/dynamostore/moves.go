@@ -183,7 +183,7 @@ func (m *Messages) moves(ctx context.Context, corp, member string, upTo time.Tim
 				e, err = readMoves(member, it)
 			}
 			if err != nil {
-				yield(e, fmt.Errorf("reading moves in corp %s: %w", corp, err))
+				yield(e, fmt.Errorf("read moves in corp %s: %w", corp, err))
 				return
 			}
 			if !yield(e, nil) {
@@ -268,7 +268,7 @@ func (m *Messages) notMoved(ctx context.Context, activities []archive.Activity, 
 				e, err = readMoves(of.party, it)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("reading moves in corp %s: %w", of.corp, err)
+				return nil, fmt.Errorf("read moves in corp %s: %w", of.corp, err)
 			}
 			for _, moved := range e.Moves {
 				there[move{of.party, moved.Conversation, moved.At.UnixMilli()}] = true

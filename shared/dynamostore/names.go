@@ -183,7 +183,7 @@ func known[K any](ctx context.Context, c *Contacts, corp, prefix string, ids []s
 		found[id] = k
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading names of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("read names of corp %s: %w", corp, err)
 	}
 	return found, nil
 }
@@ -196,7 +196,7 @@ func (c *Contacts) ListPeople(ctx context.Context, corp, cursor string, limit in
 		return directory.BestPerson(id, k), err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing people of corp %s: %w", corp, err)
+		return nil, "", fmt.Errorf("list people of corp %s: %w", corp, err)
 	}
 	return list, next, nil
 }
@@ -208,7 +208,7 @@ func (c *Contacts) ListRooms(ctx context.Context, corp, cursor string, limit int
 		return directory.BestRoom(id, k), err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing rooms of corp %s: %w", corp, err)
+		return nil, "", fmt.Errorf("list rooms of corp %s: %w", corp, err)
 	}
 	return list, next, nil
 }
@@ -275,7 +275,7 @@ func (c *Contacts) set(ctx context.Context, corp, prefix, id, name string, field
 		ExpressionAttributeValues: item{":id": text(id), ":v": number(formatVersion), ":value": value},
 	})
 	if err != nil {
-		return fmt.Errorf("writing %s%s of corp %s: %w", prefix, id, corp, err)
+		return fmt.Errorf("write %s%s of corp %s: %w", prefix, id, corp, err)
 	}
 	return nil
 }
@@ -288,7 +288,7 @@ func (c *Contacts) unset(ctx context.Context, corp, prefix, id, name string) err
 		ExpressionAttributeNames: map[string]string{"#attr": name},
 	})
 	if err != nil {
-		return fmt.Errorf("removing a given name %s%s of corp %s: %w", prefix, id, corp, err)
+		return fmt.Errorf("remove a given name %s%s of corp %s: %w", prefix, id, corp, err)
 	}
 	return nil
 }
@@ -310,7 +310,7 @@ func (c *Contacts) ask(ctx context.Context, corp, prefix, id string, at, since t
 		ExpressionAttributeValues: item{":id": text(id), ":v": number(formatVersion), ":at": moment(at), ":since": moment(since)},
 	})
 	if err != nil {
-		return false, fmt.Errorf("recording a question for %s%s of corp %s: %w", prefix, id, corp, err)
+		return false, fmt.Errorf("record a question for %s%s of corp %s: %w", prefix, id, corp, err)
 	}
 	return done, nil
 }
@@ -339,7 +339,7 @@ func (c *Contacts) Reach(ctx context.Context, corp string) (directory.Reach, err
 			err = readReach(it, &s)
 		}
 		if err != nil {
-			return directory.Reach{}, fmt.Errorf("reading the API access of corp %s: %w", corp, err)
+			return directory.Reach{}, fmt.Errorf("read the API access of corp %s: %w", corp, err)
 		}
 	}
 	return s, nil
@@ -382,7 +382,7 @@ func (c *Contacts) NoteAppSecret(ctx context.Context, corp string, a directory.A
 		})
 	}
 	if _, failed := conditionFailed(err); err != nil && !failed {
-		return fmt.Errorf("recording the digest of the app's secret of corp %s: %w", corp, err)
+		return fmt.Errorf("record the digest of the app's secret of corp %s: %w", corp, err)
 	}
 	return nil
 }
@@ -408,7 +408,7 @@ func (c *Contacts) putReach(ctx context.Context, corp, sk string, attributes any
 		err = c.put(ctx, c.client, it)
 	}
 	if err != nil {
-		return fmt.Errorf("saving %s of corp %s: %w", sk, corp, err)
+		return fmt.Errorf("save %s of corp %s: %w", sk, corp, err)
 	}
 	return nil
 }

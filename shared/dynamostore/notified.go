@@ -33,12 +33,12 @@ func (l *Ledger) Notified(ctx context.Context, corps []string) (map[string]watch
 	}
 	found, err := l.readLagging(ctx, l.client, keys)
 	if err != nil {
-		return nil, fmt.Errorf("reading notifications: %w", err)
+		return nil, fmt.Errorf("read notifications: %w", err)
 	}
 	for _, it := range found {
 		t, err := readItem[notifiedItem](it)
 		if err != nil {
-			return nil, fmt.Errorf("reading notifications: %w", err)
+			return nil, fmt.Errorf("read notifications: %w", err)
 		}
 		corp := keyOf(it, "pk")
 		notified[corp] = watch.Notified{Corp: corp, Health: t.Health, At: t.At, Sending: t.Sending}
@@ -63,7 +63,7 @@ func (l *Ledger) SaveNotified(ctx context.Context, old, now watch.Notified) erro
 		err = archive.ErrConflict
 	}
 	if err != nil {
-		return fmt.Errorf("saving the notification about corp %s: %w", now.Corp, err)
+		return fmt.Errorf("save the notification about corp %s: %w", now.Corp, err)
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func readingPK(corp string, day archive.Day) string { return corp + "#" + string
 func (v *Readings) RecordReading(ctx context.Context, reading archive.Reading) error {
 	slot, err := millis(reading.At)
 	if err != nil {
-		return fmt.Errorf("recording a reading in corp %s: %w", reading.Corp, err)
+		return fmt.Errorf("record a reading in corp %s: %w", reading.Corp, err)
 	}
 	// The id of a conversation never begins with '*'.
 	what := conversationPart(reading.Conversation)
@@ -61,7 +61,7 @@ func (v *Readings) RecordReading(ctx context.Context, reading archive.Reading) e
 		return err
 	}
 	if err := v.put(ctx, v.client, it); err != nil {
-		return fmt.Errorf("recording a reading in corp %s: %w", reading.Corp, err)
+		return fmt.Errorf("record a reading in corp %s: %w", reading.Corp, err)
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (v *Readings) Readings(ctx context.Context, corp string, day archive.Day, c
 		return archive.Reading(reading), err
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("listing readings of corp %s: %w", corp, err)
+		return nil, "", fmt.Errorf("list readings of corp %s: %w", corp, err)
 	}
 	return readings, next, nil
 }

@@ -73,13 +73,13 @@ func (m *Messages) Revocations(ctx context.Context, corp string, conv archive.Co
 	}
 	items, err := m.readAll(ctx, m.client, keys)
 	if err != nil {
-		return nil, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
+		return nil, fmt.Errorf("read revocations of corp %s: %w", corp, err)
 	}
 	found := make(map[string]archive.Revocation, len(items))
 	for _, it := range items {
 		r, err := readRevocation(corp, conv, it)
 		if err != nil {
-			return nil, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
+			return nil, fmt.Errorf("read revocations of corp %s: %w", corp, err)
 		}
 		for _, id := range asked[keyOf(it, "sk")] {
 			found[id] = r
@@ -96,7 +96,7 @@ func (m *Messages) FirstRevocations(ctx context.Context, corp string, conv archi
 		return readRevocation(corp, conv, it)
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("reading revocations of corp %s: %w", corp, err)
+		return nil, false, fmt.Errorf("read revocations of corp %s: %w", corp, err)
 	}
 	return list, next != "", nil
 }

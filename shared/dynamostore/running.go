@@ -56,7 +56,7 @@ func (l *Ledger) Running(ctx context.Context, corp string, verify bool) (decode.
 		r, err = readRunning(it)
 	}
 	if err != nil {
-		return decode.Running{}, fmt.Errorf("reading the running job of corp %s: %w", corp, err)
+		return decode.Running{}, fmt.Errorf("read the running job of corp %s: %w", corp, err)
 	}
 	return r, nil
 }
@@ -65,7 +65,7 @@ func (l *Ledger) Running(ctx context.Context, corp string, verify bool) (decode.
 func (l *Ledger) AllRunning(ctx context.Context) ([]decode.Running, error) {
 	all, err := collect(l.query(ctx, l.client, partition(runningPK)), readRunning)
 	if err != nil {
-		return nil, fmt.Errorf("listing running jobs: %w", err)
+		return nil, fmt.Errorf("list running jobs: %w", err)
 	}
 	return all, nil
 }
@@ -77,7 +77,7 @@ func (l *Ledger) SetRunning(ctx context.Context, r decode.Running) error {
 		return err
 	}
 	if err := l.create(ctx, l.client, it); err != nil {
-		return fmt.Errorf("storing running job %s of corp %s: %w", r.ID, r.Corp, err)
+		return fmt.Errorf("store running job %s of corp %s: %w", r.ID, r.Corp, err)
 	}
 	return nil
 }

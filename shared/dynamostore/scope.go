@@ -44,7 +44,7 @@ func (c *Contacts) AppendScope(ctx context.Context, corp string, changes []direc
 			err = c.put(ctx, c.client, it)
 		}
 		if err != nil {
-			return fmt.Errorf("saving changes of the scope of corp %s: %w", corp, err)
+			return fmt.Errorf("save changes of the scope of corp %s: %w", corp, err)
 		}
 	}
 	return nil
@@ -58,7 +58,7 @@ func (c *Contacts) ScopeChanges(ctx context.Context, corp string) (changes []dir
 			attributes, err = readItem[scopeChangesItem](it)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading changes of the scope of corp %s: %w", corp, err)
+			return nil, fmt.Errorf("read changes of the scope of corp %s: %w", corp, err)
 		}
 		for _, change := range attributes.Changes {
 			changes = append(changes, directory.ScopeChange{Member: change.Member, Edition: change.Edition, Entered: change.Entered, At: attributes.At})

@@ -30,7 +30,7 @@ func (v *Readings) MarkSeen(ctx context.Context, corp, user string, conv archive
 		Item: it, ConditionExpression: aws.String(absent + " OR seen < :seen"), ExpressionAttributeValues: item{":seen": moment(until)},
 	})
 	if _, earlier := conditionFailed(err); err != nil && !earlier {
-		return fmt.Errorf("marking a conversation of corp %s as seen: %w", corp, err)
+		return fmt.Errorf("mark a conversation of corp %s as seen: %w", corp, err)
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (v *Readings) Seen(ctx context.Context, corp, user string, conversations []
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading what a user of corp %s has seen: %w", corp, err)
+		return nil, fmt.Errorf("read what a user of corp %s has seen: %w", corp, err)
 	}
 	return seen, nil
 }

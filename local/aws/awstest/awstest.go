@@ -141,7 +141,7 @@ func Bucket(t testing.TB) string {
 func cleanup(t testing.TB, f func(context.Context) error) {
 	t.Cleanup(func() {
 		if err := f(context.WithoutCancel(t.Context())); err != nil {
-			t.Errorf("cleaning up: %v", err)
+			t.Errorf("clean up: %v", err)
 		}
 	})
 }
@@ -154,7 +154,7 @@ var schemas = sync.OnceValues(func() (map[string]*dynamodb.CreateTableInput, err
 	}
 	template, err := os.ReadFile(filepath.Join(root, "template.yaml"))
 	if err != nil {
-		return nil, fmt.Errorf("reading the tables' schema: %w", err)
+		return nil, fmt.Errorf("read the tables' schema: %w", err)
 	}
 	return aws.Tables(template)
 })

@@ -66,7 +66,7 @@ func serve(ctx context.Context, cfg config, screen *screen, log *slog.Logger) er
 	}
 	live := newLive(c)
 	if err := live.start(ctx); err != nil {
-		return fmt.Errorf("reading how far the archive is: %w", err)
+		return fmt.Errorf("read how far the archive is: %w", err)
 	}
 	if live.kept > 0 {
 		screen.say("%d messages were there already: they count as sent\n", live.kept)

@@ -57,7 +57,7 @@ func report(events io.Reader, w io.Writer) (leftOut, error) {
 		if err := lines.Decode(&e); err == io.EOF {
 			return left, nil
 		} else if err != nil {
-			return left, fmt.Errorf("reading the output of go test: %w", err)
+			return left, fmt.Errorf("read the output of go test: %w", err)
 		}
 		if e.Action == "build-output" {
 			fmt.Fprint(w, e.Output)
