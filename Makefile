@@ -286,12 +286,16 @@ $(BUILD)/goarch: FORCE
 	@echo $(GOARCH) | cmp -s - $@ || echo $(GOARCH) >$@
 FORCE:
 
+# A wrong flag is refused before the functions are built, and -h needs none of them.
+HELP = $(filter -h --h -help --help,$(ARGS))
+
 .PHONY: run
 run: ## Start the whole system on this machine (ARGS='-h' lists its flags)
 	@$(SETUP) run
-	@$(MAKE) --no-print-directory build
 	@echo "building the local cloud ..."
 	@go build -o $(BUILD)/cloud ./local/cmd/cloud
+	@$(if $(HELP),,$(BUILD)/cloud -check $(ARGS))
+	@$(if $(HELP),,$(MAKE) --no-print-directory build)
 	@exec $(BUILD)/cloud $(ARGS)
 
 .PHONY: unit

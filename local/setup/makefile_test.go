@@ -102,6 +102,20 @@ func TestEachLineOfTheTableIsOfATarget(t *testing.T) {
 	}
 }
 
+// make run checks its flags before it builds the functions, and builds none for -h.
+func TestMakeRunChecksItsFlagsFirst(t *testing.T) {
+	t.Parallel()
+	const check, build = "build/cloud -check -rate 5\n", "--no-print-directory build\n"
+	out, err := makes(t, "-n", "run", "ARGS=-rate 5")
+	if at, built := strings.Index(out, check), strings.Index(out, build); err != nil || at < 0 || built < at {
+		t.Errorf("got %v and %q, want the flags checked, then the build", err, out)
+	}
+	out, err = makes(t, "-n", "run", "ARGS=-h")
+	if err != nil || !strings.Contains(out, "build/cloud -h\n") || strings.Contains(out, build) {
+		t.Errorf("-h: got %v and %q, want no build", err, out)
+	}
+}
+
 // A variable that is missing, misspelt, misplaced or of no use is named by one
 // sentence, before anything is built or started.
 func TestMakeRefuses(t *testing.T) {

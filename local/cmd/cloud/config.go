@@ -36,7 +36,7 @@ type config struct {
 	once                    int
 	tick, idleAfter, notify time.Duration
 	failureSpeed            int
-	verbose                 bool
+	verbose, check          bool
 }
 
 // mostRate is more than one machine archives.
@@ -80,6 +80,7 @@ func parseConfig(args, environ []string, help io.Writer) (config, error) {
 	f.DurationVar(&c.idleAfter, "idle-after", time.Minute, "how long an idle instance of a function lives")
 	f.IntVar(&c.failureSpeed, "failure-speed", 1, "divides the time after which a queue delivers a failed request again")
 	f.BoolVar(&c.verbose, "v", false, "print more of what happens")
+	f.BoolVar(&c.check, "check", false, "only check the flags, and start nothing")
 	if err := flags.Parse(f, args); err != nil {
 		return c, err
 	}

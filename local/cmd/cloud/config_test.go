@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -83,6 +87,24 @@ func TestParseConfigRefuses(t *testing.T) {
 				t.Errorf("got %q printed beside the error", help.String())
 			}
 		})
+	}
+}
+
+// With -check, run looks at the flags and starts nothing.
+func TestCheckStartsNothing(t *testing.T) {
+	t.Parallel()
+	for arg, want := range map[string]string{"-rate=5": "<nil>", "-rate=0": "-rate is 0: want a number above 0, at most 10000; -no-chat stops all messages"} {
+		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		got := run(ctx, slices.Concat(root, []string{"-check", arg}), nil, out, out)
+		if info, err := out.Stat(); fmt.Sprint(got) != want || err != nil || info.Size() > 0 {
+			t.Errorf("%s: got %v and %v, want %s and nothing printed", arg, got, info, want)
+		}
+		out.Close()
 	}
 }
 

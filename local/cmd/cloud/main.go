@@ -21,7 +21,7 @@ func main() {
 
 func run(ctx context.Context, args, environ []string, stdout, stderr *os.File) error {
 	cfg, err := parseConfig(args, environ, stderr)
-	if err != nil {
+	if err != nil || cfg.check {
 		return err
 	}
 	screen := newScreen(stdout)
