@@ -168,6 +168,7 @@ const chats: ChatTexts = {
   lastAt: 'Newest message',
   viewer: 'Picture',
   previous: 'Previous picture',
+  readings: 'Who read this chat',
   next: 'Next picture',
   zoomIn: 'Original size',
   zoomOut: 'Fit the screen',

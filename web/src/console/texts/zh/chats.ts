@@ -179,6 +179,7 @@ const chats = {
   lastAt: '最近一条消息',
   // viewer
   viewer: '查看图片',
+  readings: '谁查看过此会话',
   previous: '上一张',
   next: '下一张',
   zoomIn: '原始大小',
