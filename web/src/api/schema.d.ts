@@ -1597,6 +1597,8 @@ export interface components {
             registered: boolean;
             /** @description Whether the archive pulls the corp's messages. */
             enabled: boolean;
+            /** @description When archiving was switched off. null if it is on or was never switched on, and for a caller with `staff`. */
+            disabled_at: components["schemas"]["TimeOrNull"];
         };
         /** @description RFC 9457. */
         Problem: {
@@ -5025,7 +5027,8 @@ export interface operations {
                      *       ],
                      *       "expires_at": "2026-01-31T08:15:00.000Z",
                      *       "registered": true,
-                     *       "enabled": true
+                     *       "enabled": true,
+                     *       "disabled_at": null
                      *     }
                      */
                     "application/json": components["schemas"]["Session"];

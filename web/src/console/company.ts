@@ -6,7 +6,7 @@ import { person } from './auth/session'
 
 /** What the archive reads in the token, and the state of the company. */
 export function useSession() {
-  return useQuery({ queryKey: ['session', person.value.subject, person.value.corp], queryFn: () => data(api.GET('/v1/session')), staleTime: 5 * 60_000 })
+  return useQuery({ queryKey: ['session', person.value.subject, person.value.corp], queryFn: () => data(api.GET('/v1/session')), staleTime: 5 * 60_000, refetchOnWindowFocus: true })
 }
 
 /** The name of the company; its corpid until the name is known. */

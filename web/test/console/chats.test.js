@@ -128,6 +128,13 @@ async function clean(page, what) {
   assert.deepEqual((await accessible(page)).map((fault) => `${what}: ${fault}`), [])
 }
 
+/** Switches archiving off until the test ends. */
+async function switchOff(t) {
+  const put = (enabled) => cloud.ask(corp, 'admin', 'PUT', '/state', { enabled })
+  t.after(() => put(true))
+  return (await put(false)).switched.at
+}
+
 const rows = (page) => page.locator('article')
 /** A text in the messages; the lists beside them may show it too. */
 const said = (page, text) => page.locator('article').getByText(text).first()
@@ -500,23 +507,23 @@ test('every answer to archiving is shown, and what held when a message was sent'
   const page = await open(t, 'auditor', pair(member.userid, customer.external_userid))
   await said(page, '已经同意').waitFor()
   await page.getByText('此后企业微信不再提供与其有关的消息').waitFor()
+  const conversation = new URL(page.url()).pathname.split('/').pop()
   await page.locator('body').press('i')
   const answers = page.getByRole('complementary', { name: '会话信息' }).locator('.answers li')
   await answers.nth(1).waitFor()
   assert.deepEqual((await answers.allInnerTexts()).map((a) => /不?同意存档/.exec(a)[0]), ['同意存档', '不同意存档'])
-  await clean(page, 'the answers')
-  await page.keyboard.press('Escape')
-  for (const [content, then] of [['还没有答复', '没有存档答复的记录'], ['已经同意', '同意存档']]) {
-  const conversation = new URL(page.url()).pathname.split('/').pop()
-    const message = rows(page).filter({ hasText: content })
-    await message.hover()
-    await message.locator('.message-more').click()
-    const side = page.getByRole('complementary', { name: '消息详情' })
   await page.getByRole('complementary', { name: '会话信息' }).getByRole('link', { name: '谁查看过此会话' }).click()
   await page.waitForURL((url) => url.pathname.endsWith('/audit') && url.searchParams.get('conversation') === conversation)
   await page.locator('tbody tr').filter({ hasText: '会话消息' }).first().waitFor()
   await page.goBack()
   await answers.nth(1).waitFor()
+  await clean(page, 'the answers')
+  await page.keyboard.press('Escape')
+  for (const [content, then] of [['还没有答复', '没有存档答复的记录'], ['已经同意', '同意存档']]) {
+    const message = rows(page).filter({ hasText: content })
+    await message.hover()
+    await message.locator('.message-more').click()
+    const side = page.getByRole('complementary', { name: '消息详情' })
     await side.getByText(then, { exact: true }).waitFor()
     await page.keyboard.press('Escape')
   }
@@ -659,6 +666,7 @@ test('the keyboard alone reads a chat', async (t) => {
   await page.keyboard.press('i')
   await page.getByRole('complementary', { name: '会话信息' }).waitFor()
   assert.equal(await page.evaluate(() => document.activeElement.textContent), '会话信息')
+  assert.equal(await page.getByRole('link', { name: '谁查看过此会话' }).count(), 0, 'a reader may not open the audit')
   await page.keyboard.press('Escape')
   await page.getByRole('complementary').waitFor({ state: 'detached' })
   await page.keyboard.press('?')
@@ -666,7 +674,6 @@ test('the keyboard alone reads a chat', async (t) => {
   await clean(page, 'keys')
   await page.keyboard.press('Escape')
   await page.keyboard.press('g')
-  assert.equal(await page.getByRole('link', { name: '谁查看过此会话' }).count(), 0, 'a reader may not open the audit')
   await page.getByRole('group', { name: '有消息的日期' }).waitFor()
   await page.keyboard.press('Escape')
   await page.keyboard.press('Escape')
@@ -812,7 +819,9 @@ test('every kind of message has a filter', async () => {
 })
 
 test('a limited reader sees the chats of the token only', async (t) => {
+  await switchOff(t)
   const page = await open(t, 'member', '/chats')
+  assert.equal(await page.locator('.archiving-off').innerText(), '存档未开启，已存档的会话仍可查看，暂不接收新消息。')
   await page.locator('.parties .list-row').first().waitFor()
   assert.equal(await page.locator('.parties .list-row').count(), 1)
   // Lists that are always empty for this reader, or refused, are not offered.
@@ -825,6 +834,7 @@ test('a limited reader sees the chats of the token only', async (t) => {
   await clean(page, 'a limited reader')
   await page.goto(cloud.console + pair('0042', 'wmMother'))
   await page.getByText('该成员与该客户之间还没有会话').waitFor()
+  await page.getByText('存档未开启').waitFor()
 })
 
 test('an address that leads nowhere says what was not found, and a token without staff what it lacks', async (t) => {
@@ -854,7 +864,8 @@ test('an open chat asks every 15 seconds, every 60 after five quiet minutes, and
   const page = await openWindow(browser, cloud)
   t.after(() => page.context().close())
   await page.clock.install()
-  let asked = 0
+  let [asked, sessions] = [0, 0]
+  page.on('request', (r) => r.url().endsWith('/v1/session') && sessions++)
   await page.route('**/changes', (route) => {
     asked++
     return route.fulfill({ status: 200, headers: { etag: '"same"' }, json: { chats: '1', setup: '1', status: '1' } })
@@ -872,6 +883,7 @@ test('an open chat asks every 15 seconds, every 60 after five quiet minutes, and
     return asked - before
   }
   for (let n = 0; n < 20; n++) assert.equal(await pass(15), 1, `question ${n}`)
+  assert.equal(sessions, 1, 'whether archiving is on is not asked with each question')
   assert.equal(await pass(20, 0), 0)
   assert.equal(await pass(45), 1)
   await hide(page, true)
@@ -947,9 +959,15 @@ for (const language of ['zh', 'en']) {
       await page.locator('.pane-list :is(.list-row, .empty), .conversations .empty').first().waitFor()
       await clean(page, scope)
     }
+    assert.equal(await page.locator('.archiving-off').count(), 0)
+    const since = new Date(await switchOff(t))
     await page.goto(cloud.console + pair('lin.hua', 'wmMother'))
     await page.locator('article').first().waitFor()
     await settled(page)
+    const format = (options) => new Intl.DateTimeFormat(language === 'zh' ? 'zh-CN' : 'en-US', { timeZone: 'Asia/Shanghai', ...options }).format(since)
+    const at = `${format({ year: 'numeric', month: language === 'zh' ? 'long' : 'short', day: 'numeric' })} ${format({ hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })}`
+    const line = language === 'zh' ? `存档已于 ${at} 关闭，` : `Archiving has been off since ${at}. `
+    await page.locator('.archiving-off').getByText(line).waitFor()
     await clean(page, 'chat')
     await page.goto(`${cloud.console}/c/none`)
     await page.locator('.empty').last().waitFor()
@@ -958,6 +976,7 @@ for (const language of ['zh', 'en']) {
 }
 
 test('a phone shows one pane at a time, and back leads back', async (t) => {
+  await switchOff(t)
   const page = await open(t, 'reader', '/chats', { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true })
   await page.locator('.parties .list-row').filter({ hasText: '林华' }).click()
   await page.locator('.conversations .list-row').first().waitFor()
@@ -967,6 +986,7 @@ test('a phone shows one pane at a time, and back leads back', async (t) => {
   assert.equal(await page.locator('.conversations').isVisible(), false)
   assert.equal(await page.locator('.header').isVisible(), false, 'the chat has the height of the header too')
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320)
+  assert.ok((await page.locator('.archiving-off').evaluate((e) => e.getBoundingClientRect().height)) < 60, 'a line of two rows')
   const bubble = await page.locator('article .bubble').last().evaluate((b) => [b.getBoundingClientRect(), b.parentElement.querySelector('time').getBoundingClientRect()].map(({ bottom, top }) => ({ bottom, top })))
   assert.ok(bubble[1].top >= bubble[0].bottom, 'the time stands below the bubble')
   await clean(page, 'phone')

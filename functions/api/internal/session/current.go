@@ -23,6 +23,7 @@ type sessionJSON struct {
 	ExpiresAt  *string  `json:"expires_at"`
 	Registered bool     `json:"registered"`
 	Enabled    bool     `json:"enabled"`
+	DisabledAt *string  `json:"disabled_at"`
 }
 
 // GetSession says who the caller is and what its token admits, so that a page
@@ -41,6 +42,9 @@ func (h *Handlers) GetSession(ctx context.Context, c *Call) (output.Answer, erro
 		if slices.Contains(c.Caller.Roles, r) {
 			j.Roles = append(j.Roles, r)
 		}
+	}
+	if !c.Caller.Limited && !corp.Enabled && !corp.EnabledAt.IsZero() {
+		j.DisabledAt = output.MomentOrNull(corp.StateAt)
 	}
 	if c.Caller.Limited {
 		j.Staff = append([]string{}, c.Caller.Staff...)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
+	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 )
 
@@ -13,6 +14,7 @@ type sessionJSON struct {
 	Roles, Staff        []string
 	ExpiresAt           string `json:"expires_at"`
 	Name                string `json:"corp_name"`
+	DisabledAt          string `json:"disabled_at"`
 	Registered, Enabled bool
 }
 
@@ -43,6 +45,25 @@ func TestSession(t *testing.T) {
 	} {
 		if got := apitest.Into[sessionJSON](w.Get(c.who, "/v1/session").Want(200)); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+	// The time of a switch tells of the whole company, so a limited reader does not get it.
+	apitest.OK(t, w.Corps.SetEnabled(t.Context(), w.Corp, false, "admin", "", w.Now()))
+	never := apitest.NewCorpID()
+	w.BareCorp(never)
+	apitest.OK(t, w.Corps.SetEnabled(t.Context(), never, false, "admin", "", w.Now()))
+	for name, c := range map[string]struct {
+		who  apitest.Token
+		want string
+	}{
+		"an auditor":       {w.As(session.Auditor), output.Moment(w.Now())},
+		"every member":     {w.As(session.Reader), output.Moment(w.Now())},
+		"a limited reader": {w.As(session.Reader).With("staff", "lin.hua"), ""},
+		"never on":         {apitest.TokenOf(never, session.Auditor), ""},
+	} {
+		got := apitest.Into[sessionJSON](w.Get(c.who, "/v1/session").Want(200))
+		if got.Enabled || got.DisabledAt != c.want {
+			t.Errorf("%s: got enabled %t, disabled at %q; want false, %q", name, got.Enabled, got.DisabledAt, c.want)
 		}
 	}
 	w.Get(nil, "/v1/session").WantProblem(401, "unauthorized")

@@ -4,6 +4,8 @@ import type { Schemas } from '../../../api/client'
 const chats = {
   title: '会话',
   openChat: '打开的会话',
+  archivingOff: '存档未开启，已存档的会话仍可查看，暂不接收新消息。',
+  archivingOffSince: (at: string) => `存档已于 ${at} 关闭，已存档的会话仍可查看，暂不接收新消息。`,
   scopes: '查看方式',
   scope: { members: '成员', customers: '客户', rooms: '群聊', unplaced: '其他', days: '按天' },
   scopeHint: { unplaced: '没有写明参与者的消息' },
@@ -177,9 +179,9 @@ const chats = {
   participants: '参与者',
   firstAt: '第一条消息',
   lastAt: '最近一条消息',
+  readings: '谁查看过此会话',
   // viewer
   viewer: '查看图片',
-  readings: '谁查看过此会话',
   previous: '上一张',
   next: '下一张',
   zoomIn: '原始大小',
