@@ -14,6 +14,9 @@ const (
 	// recorded. WeCom keeps the record for five days; a fault of some minutes must
 	// not lead to its loss.
 	gapAge = 10 * time.Minute
+	// gapAttempts is how many calls for the record alone must have failed before. A
+	// clock that was set forward ends gapAge at once; no clock makes a call fail.
+	gapAttempts = 4 * archive.Tries
 	// searchPause is the pause between pulls during a search.
 	searchPause = 2 * time.Minute
 	// searchCalls is the largest number of calls of the search in one pull.
@@ -44,7 +47,7 @@ func (r *pullRun) beginSearch(t archive.Trouble) {
 
 // searchGap handles a record that cannot be fetched, in phases (law 1):
 //
-//   - For [gapAge] it only tries the record again.
+//   - For [gapAge], and [gapAttempts] calls, it only tries the record again.
 //   - Then it looks for a seq after which a call succeeds.
 //   - Then it tries every seq below that one, from the head on. A failure counts
 //     only if the call that succeeded still succeeds, which proves that WeCom and
@@ -61,7 +64,7 @@ func (r *pullRun) beginSearch(t archive.Trouble) {
 // search. done means that this pull ends.
 func (r *pullRun) searchGap(ctx context.Context) (done bool, err error) {
 	p := r.state.GapSearch
-	if r.Now().Sub(p.Since) < gapAge {
+	if r.Now().Sub(p.Since) < gapAge || p.Attempts < gapAttempts {
 		v, err := r.retryRecord(ctx)
 		return r.ends(v, answered), err
 	}

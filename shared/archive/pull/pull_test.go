@@ -346,6 +346,30 @@ func TestNoGapAfterAShortFault(t *testing.T) {
 	}
 }
 
+// A clock that was set forward has passed gapAge without any further call.
+func TestNoGapBecauseAClockWasSetForward(t *testing.T) {
+	b := archivetest.NewFixture(t, &archivetest.Faults{})
+	b.Say(archivetest.Corp, 1, 10)
+	failures := 3 * archive.Tries // of record 5 alone
+	b.Library.OnChatData = func(_ string, after uint64, limit int) *archivetest.Answer {
+		if after >= 5 || after+uint64(limit) < 5 || failures == 0 {
+			return nil
+		}
+		if after == 4 && limit == 1 {
+			failures--
+		}
+		return tooLarge
+	}
+	for b.State().GapSearch == nil {
+		b.PullFor(time.Minute)
+	}
+	b.Clock.Advance(2 * time.Hour)
+	b.PullFor(20 * time.Minute)
+	if got := gaps(b); got != nil || b.Head().Last != 10 {
+		t.Errorf("got gaps %v and head %d, want none and 10", got, b.Head().Last)
+	}
+}
+
 func TestNoGapWhereTheLibraryFailsNowAndThen(t *testing.T) {
 	b := archivetest.NewFixture(t, &archivetest.Faults{})
 	b.Say(archivetest.Corp, 1, 200)
