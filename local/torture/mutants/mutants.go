@@ -38,7 +38,7 @@ var All = []Mutant{
 	}
 `},
 	{"pull: a gap is recorded after the first failure", "1", "shared/archive/pull/gap.go",
-		`gapAge = 10 * time.Minute`, `gapAge = 0 * time.Minute`},
+		`Sub(p.Since) < gapAge || p.Attempts < gapAttempts {`, `Sub(p.Since) < 0 {`},
 	{"pull: the order of seqs is not checked", "1", "shared/archive/pull/pull.go",
 		`		if err := archive.CheckOrder(r.head.Last, answer.Records); err != nil {
 			r.Log`, `		if err := archive.CheckOrder(r.head.Last, answer.Records); false {
@@ -100,7 +100,7 @@ var All = []Mutant{
 `, `	left := 0
 `},
 	{"dispatch: a calm corp is never looked at again", "3", "shared/archive/watch/look.go",
-		`	return ok && !t.slowTurn(c.ID) && t.now.Sub(last.at) < slowTicks*time.Minute && t.states[c.ID].LastPageAt.Equal(last.pageAt)
+		`	return ok && !t.hasTurn(c.ID, calmTicks) && t.now.Sub(last.at) < calmTicks*time.Minute && t.states[c.ID].LastPageAt.Equal(last.pageAt)
 `, `	return ok && !last.at.IsZero()
 `},
 	{"dispatch: jobs are not requested again", "3", "shared/archive/watch/decodes.go",
