@@ -1178,7 +1178,7 @@ func TestFiltersReadLinesThatAreWritten(t *testing.T) {
 		},
 		"MediaNotWhole": {
 			`{ $.message = "file is not whole" }`,
-			"MediaLog", "shared/archive/media/fetch.go", `"file is not whole", "corp", d.corp, "file", row.ID, "state", state`,
+			"MediaLog", "shared/archive/media/fetch.go", `"file is not whole", "corp", p.corp, "file", row.ID, "state", state`,
 		},
 		"VerificationFindings": {
 			`{ $.message = "verification found differences" }`,
