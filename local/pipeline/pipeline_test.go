@@ -210,8 +210,10 @@ func TestPageThatBreaksTheLibrary(t *testing.T) {
 	must(t, err)
 	must(t, corp.SetFaults(wecom.Faults{Marker: "##standin:crash##", MarkerSeq: sent[3].Seq}))
 	must(t, p.Pull(t.Context(), corp.ID()))
-	p.Puller.Now = func() time.Time { return time.Now().Add(time.Hour) } // the record is given up after this time
-	must(t, p.Pull(t.Context(), corp.ID()))
+	for hours := range 4 { // the record is given up after ten minutes and twelve failed calls
+		p.Puller.Now = func() time.Time { return time.Now().Add(time.Duration(hours+1) * time.Hour) }
+		must(t, p.Pull(t.Context(), corp.ID()))
+	}
 	rows, err := p.Ledger.Rows(t.Context(), corp.ID(), archive.RowQuery{Limit: 100})
 	must(t, err)
 	records, gaps := 0, 0
