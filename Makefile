@@ -305,6 +305,10 @@ unit: ## Test what needs no server, with Go alone (PKG=./shared/message: one pac
 	@go build -o $(BUILD)/unit ./local/cmd/unit
 	@$(BUILD)/unit $(PKG)
 
+# The DynamoDB Local of a test lives for minutes at most: the JVM's second compiler, and a
+# collector with threads of its own, take more time there than they save.
+test web-test: export JAVA_TOOL_OPTIONS += -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+
 # The last lines are those of go test, one for each package. lint has run go vet.
 .PHONY: test
 test: ## Check and test everything
