@@ -102,7 +102,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 			Links: links, Names: names, Readings: recorded, Seen: readings, Now: time.Now,
 		},
 		Console: pages,
-		Session: &session.Handlers{Corps: corps}, Changes: &changes.Handlers{Notes: messages, Ledger: ledger, Keys: corps, Now: time.Now},
+		Session: &session.Handlers{Corps: corps}, Changes: &changes.Handlers{Notes: messages, Consents: consents, Ledger: ledger, Keys: corps, Now: time.Now},
 		Version: lambdamain.Version,
 	})
 	return routes.New(table, corps, log).Handle, nil

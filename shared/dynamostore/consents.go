@@ -2,6 +2,10 @@ package dynamostore
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,6 +17,7 @@ import (
 
 // ConsentsClient lists the methods of the SDK's client that [Consents] calls.
 type ConsentsClient interface {
+	getClient
 	putClient
 	queryClient
 }
@@ -22,6 +27,7 @@ type ConsentsClient interface {
 //	<corp>  pair#<member>#<contact>  the newest answer of a contact to a member
 //	<corp>  room#<room>#<contact>    the newest answer of a contact in a room
 //	<corp>#history  pair#<member>#<contact>#<rank>, room#<room>#<contact>#<rank>  every answer
+//	<corp>#history  version  what [Consents.ConsentsVersion] returns
 //
 // The index contact finds the items of one external contact by the attribute of
 // the same name, which holds corp and contact. The index may lag by some seconds.
@@ -86,10 +92,63 @@ func (c *Consents) RecordConsents(ctx context.Context, consents []archive.Consen
 			newer = append(newer, r.Consent)
 		}
 	}
-	if len(newer) > 0 && c.newer != nil { // a crash here leaves them without the call
+	if len(newer) == 0 {
+		return err
+	}
+	// A crash here leaves them without a new version and without the call.
+	err = errors.Join(err, c.renew(ctx, newer))
+	if c.newer != nil {
 		c.newer(ctx, newer)
 	}
 	return err
+}
+
+// renew gives a new version to each corp that has newer answers.
+func (c *Consents) renew(ctx context.Context, newer []archive.Consent) error {
+	byCorp := make(map[string][]archive.Consent)
+	for _, consent := range newer {
+		byCorp[consent.Corp] = append(byCorp[consent.Corp], consent)
+	}
+	for corp, list := range byCorp {
+		b, err := json.Marshal(list)
+		if err != nil {
+			return fmt.Errorf("encode consents of corp %s: %w", corp, err)
+		}
+		sum := sha256.Sum256(b)
+		it, err := encode(historyPK(corp), versionSK, consentsVersion{hex.EncodeToString(sum[:9])})
+		if err == nil {
+			err = c.put(ctx, c.client, it)
+		}
+		if err != nil {
+			return fmt.Errorf("write the version of the consents of corp %s: %w", corp, err)
+		}
+	}
+	return nil
+}
+
+// versionSK sorts behind all answers of the history.
+const versionSK = "version"
+
+type consentsVersion struct {
+	Version string `dynamodbav:"version"`
+}
+
+// ConsentsVersion differs from an earlier one if an answer became known that is newer
+// than the stored one was, unless the writer crashed behind that answer. It is empty
+// before the first answer.
+func (c *Consents) ConsentsVersion(ctx context.Context, corp string) (string, error) {
+	it, err := c.get(ctx, c.client, key(historyPK(corp), versionSK))
+	if errors.Is(err, archive.ErrNotFound) {
+		return "", nil
+	}
+	var v consentsVersion
+	if err == nil {
+		v, err = readItem[consentsVersion](it)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the version of the consents of corp %s: %w", corp, err)
+	}
+	return v.Version, nil
 }
 
 // record stores one answer, and reports whether it is newer than the stored one.

@@ -14,7 +14,7 @@ import (
 )
 
 // Whoever is told of newer answers is told of those alone: neither of one that is
-// stored, nor of one that is older than the stored one.
+// stored, nor of one that is older than the stored one. The version changes with them.
 func TestOnlyNewerConsentsAreTold(t *testing.T) {
 	var told []string
 	consents := dynamostore.NewConsents(dynamodb.NewFromConfig(awstest.Config(t)), awstest.Table(t, "ConsentsTable"), func(_ context.Context, newer []archive.Consent) {
@@ -27,6 +27,13 @@ func TestOnlyNewerConsentsAreTold(t *testing.T) {
 	answer := func(contact string, status archive.ConsentStatus, after time.Duration) archive.Consent {
 		return archive.Consent{Corp: "ww1", Member: "lin.hua", Contact: contact, Status: status, ChangedAt: at.Add(after), Source: archive.ConsentMessage, At: at}
 	}
+	version := func() string {
+		v, err := consents.ConsentsVersion(t.Context(), "ww1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
 	for _, step := range []struct {
 		record []archive.Consent
 		want   []string
@@ -36,11 +43,15 @@ func TestOnlyNewerConsentsAreTold(t *testing.T) {
 		{[]archive.Consent{answer("wmB", archive.Agreed, time.Minute)}, nil},
 	} {
 		told = nil
+		before := version()
 		if err := consents.RecordConsents(t.Context(), step.record); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(told, step.want) {
 			t.Errorf("got %q, want %q", told, step.want)
+		}
+		if changed := version() != before; changed != (step.want != nil) {
+			t.Errorf("%q: got another version %v", step.want, changed)
 		}
 	}
 }

@@ -509,8 +509,8 @@ export interface paths {
         /**
          * Ask whether anything changed.
          * @description A page that polls asks this, and reads a part again when the version of that part differs. Versions are opaque. A
-         *     version may change without a visible change; a change of names, consents or files alone changes none. For a limited
-         *     token, `chats` follows only from messages in which its members take part.
+         *     version may change without a visible change; a change of names or files alone changes none. For a limited token,
+         *     `chats` follows only from messages in which its members take part.
          *
          *     `Retry-After` says in how many seconds to ask again: 3 while a set-up step waits, 15 while messages come, otherwise 60.
          */
@@ -2498,6 +2498,8 @@ export interface components {
         Changes: {
             /** @description Changes when messages came. null for a token that may not read chats. */
             chats: string | null;
+            /** @description Changes when an answer to archiving became known, by a message, an event or a check. null for a token that may not read chats, and for a limited token. */
+            consents: string | null;
             /** @description The set-up and its keys. null for a token that may not see it. */
             setup: string | null;
             status: string | null;
@@ -5881,6 +5883,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "chats": "UfXr0Ng1b2ss",
+                     *       "consents": "Zk3vQ9w0x1yA",
                      *       "setup": null,
                      *       "status": null,
                      *       "jobs": null

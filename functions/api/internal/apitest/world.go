@@ -164,7 +164,7 @@ func NewWorld(t *testing.T) *World {
 		t.Fatal(err)
 	}
 	w.Table = routes.Table(routes.Subjects{
-		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Changes: &changes.Handlers{Notes: w.Messages, Ledger: w.Ledger, Keys: w.Corps, Now: w.Now}, Version: "1.2.3-test",
+		Callback: w.Callback, Setup: w.Setup, Directory: w.Directory, Doctor: w.Doctor, Proof: w.Proof, Chats: w.Chats, Console: pages, Session: &session.Handlers{Corps: w.Corps}, Changes: &changes.Handlers{Notes: w.Messages, Consents: w.Consents, Ledger: w.Ledger, Keys: w.Corps, Now: w.Now}, Version: "1.2.3-test",
 	})
 	w.Server = routes.New(w.Table, w.Corps, log)
 	w.Server.Now = w.Now

@@ -26,10 +26,11 @@ import (
 // Handlers answer pages that poll. The fields never change after the first
 // request. The stores are safe for concurrent use.
 type Handlers struct {
-	Notes  NoteStore
-	Ledger Ledger
-	Keys   KeyStore
-	Now    func() time.Time
+	Notes    NoteStore
+	Consents ConsentStore
+	Ledger   Ledger
+	Keys     KeyStore
+	Now      func() time.Time
 }
 
 // NoteStore reads the notes that messages were stored.
@@ -37,6 +38,13 @@ type NoteStore interface {
 	// Changes lists the changes since a time, newest first. It reads atOnce at a time,
 	// as the caller asks for them, and ends after the first error.
 	Changes(ctx context.Context, corp string, since time.Time, atOnce int) iter.Seq2[archive.Change, error]
+}
+
+// ConsentStore reads which answers to archiving are known.
+type ConsentStore interface {
+	// ConsentsVersion differs from an earlier one if a newer answer became known. It may
+	// miss the last answer before a crash.
+	ConsentsVersion(ctx context.Context, corp string) (string, error)
 }
 
 // Ledger reads what a corp's status shows.
@@ -73,10 +81,11 @@ const (
 )
 
 type changesJSON struct {
-	Chats  *string `json:"chats"`
-	Setup  *string `json:"setup"`
-	Status *string `json:"status"`
-	Jobs   *string `json:"jobs"`
+	Chats    *string `json:"chats"`
+	Consents *string `json:"consents"`
+	Setup    *string `json:"setup"`
+	Status   *string `json:"status"`
+	Jobs     *string `json:"jobs"`
 }
 
 // GetChanges answers the versions of what the caller may read. For a limited caller
@@ -102,6 +111,12 @@ func (h *Handlers) GetChanges(ctx context.Context, c *session.Call) (output.Answ
 			// After shows how many messages the corp has. In an unkeyed digest the caller
 			// could find the time by trying.
 			j.Chats = digest(hmac.New(sha256.New, key[:]), newest.At.UnixMilli())
+		} else {
+			consents, err := h.Consents.ConsentsVersion(ctx, c.CorpID)
+			if err != nil {
+				return output.Answer{}, err
+			}
+			j.Consents = version(consents)
 		}
 		if !newest.At.IsZero() && h.Now().Sub(newest.At) < quiet {
 			wait = whileTalking

@@ -16,7 +16,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 )
 
-type versions struct{ Chats, Setup, Status, Jobs *string }
+type versions struct{ Chats, Consents, Setup, Status, Jobs *string }
 
 func TestChanges(t *testing.T) {
 	w := apitest.NewWorld(t)
@@ -45,7 +45,7 @@ func TestChanges(t *testing.T) {
 	for _, who := range []apitest.Token{whole, limited, admin, both} {
 		v, same, wait := ask(who)
 		_, reads := who["staff"]
-		if sees := who["role"] != "reader"; same || (v.Chats != nil) != reads || (v.Status != nil) != sees || (v.Setup != nil) != sees || (v.Jobs != nil) != sees || wait != "60" {
+		if sees := who["role"] != "reader"; same || (v.Chats != nil) != reads || (v.Consents != nil) != (who["staff"] == "*") || (v.Status != nil) != sees || (v.Setup != nil) != sees || (v.Jobs != nil) != sees || wait != "60" {
 			t.Errorf("%s: got %+v, same %v, wait %s", who["role"], v, same, wait)
 		}
 		if _, same, _ := ask(who); !same {
@@ -67,6 +67,10 @@ func TestChanges(t *testing.T) {
 	if _, _, wait := ask(limited); wait != "15" {
 		t.Errorf("after a message: wait %s", wait)
 	}
+	apitest.OK(t, w.Consents.RecordConsents(t.Context(), []archive.Consent{
+		{Corp: w.Corp, Member: "lin.hua", Contact: "wmA", Status: archive.Disagreed, ChangedAt: w.Now(), Source: archive.ConsentCheck, At: w.Now()},
+	}))
+	check("an answer to archiving", map[string]bool{"whole": true})
 	apitest.OK(t, w.Corps.SetSecret(t.Context(), w.Corp, "secr", w.Now()))
 	check("a saved secret", map[string]bool{"admin": true, "both": true})
 	if _, _, wait := ask(admin); wait != "3" {

@@ -11,8 +11,9 @@ const quiet = 5 * 60_000
 /** The versions that the last answer said. */
 let tag: string | undefined
 let chats: string | null | undefined
+let consents: string | null | undefined
 
-/** Returns whether messages may have come since the last question. */
+/** Returns whether messages or answers to archiving may have come since the last question. */
 async function changed(): Promise<boolean> {
   const header = tag === undefined ? {} : { 'If-None-Match': tag }
   const answer = api.GET('/v1/corps/{corpid}/changes', { params: { path: corp(), header } })
@@ -20,8 +21,9 @@ async function changed(): Promise<boolean> {
   if (response.status === 304) return false
   const now = await data(answer)
   tag = response.headers.get('etag') ?? undefined
-  const moved = chats !== undefined && now.chats !== chats
+  const moved = chats !== undefined && (now.chats !== chats || now.consents !== consents)
   chats = now.chats
+  consents = now.consents
   return moved
 }
 
