@@ -1,5 +1,6 @@
 // Times, counts and sizes for people. Times are those of Beijing, wherever the
 // reader is, because WeCom's own console shows them so.
+import { ref } from 'vue'
 import { language, languageTag } from './language'
 
 const zone = 'Asia/Shanghai'
@@ -29,21 +30,29 @@ const days = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric',
 /** The day in Beijing as the API writes it: 2026-01-31. */
 export const dayOf = (t: string | number | Date): string => days.format(new Date(t))
 
+/** The day in Beijing. It follows the clock, because a page may stay open for days. */
+export const today = ref(dayOf(Date.now()))
+setInterval(() => (today.value = dayOf(Date.now())), 60_000)
+
+/** The day so many days before another. */
+export const daysBefore = (day: string, n: number) => dayOf(Date.parse(`${day}T12:00:00+08:00`) - n * 86_400_000)
+
 /** 2026年1月31日 星期六 · Saturday, Jan 31, 2026 */
 export const dateWithWeekday = (t: string | number | Date) =>
   language.value === 'zh' ? `${date(t)} ${format(t, { weekday: 'long' })}` : `${format(t, { weekday: 'long' })}, ${date(t)}`
 
 /** A time as a list shows it: the clock today, then yesterday, the day this year, else the date. */
-export function short(t: string | number | Date, now = Date.now()): string {
-  if (dayOf(t) === dayOf(now)) return clock(t)
-  if (dayOf(t) === dayOf(now - 86_400_000)) return language.value === 'zh' ? '昨天' : 'Yesterday'
-  if (dayOf(t).slice(0, 4) === dayOf(now).slice(0, 4)) return dayOfYear(t)
-  return date(t)
+export function short(t: string | number | Date): string {
+  const [day, now] = [dayOf(t), today.value]
+  if (day === now) return clock(t)
+  if (day === daysBefore(now, 1)) return language.value === 'zh' ? '昨天' : 'Yesterday'
+  return day.slice(0, 4) === now.slice(0, 4) ? dayOfYear(t) : date(t)
 }
 
 /** The time with its day unless that is today. */
-export function when(t: string | number | Date, now = Date.now()): string {
-  return dayOf(t) === dayOf(now) ? clock(t) : `${dayOf(t).slice(0, 4) === dayOf(now).slice(0, 4) ? dayOfYear(t) : date(t)} ${clock(t)}`
+export function when(t: string | number | Date): string {
+  const [day, now] = [dayOf(t), today.value]
+  return day === now ? clock(t) : `${day.slice(0, 4) === now.slice(0, 4) ? dayOfYear(t) : date(t)} ${clock(t)}`
 }
 
 /** Several of one thing: 3、4 · 3, 4 */
