@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
-import { accessible, openWindow, signIn, startBrowser, startCloud, tabTo } from './cloud.js'
+import { accessible, closeWindow, openWindow, signIn, startBrowser, startCloud, tabTo } from './cloud.js'
 
 const corp = 'ww0123456789abcdef'
 const ends = []
@@ -116,7 +116,7 @@ function long() {
 async function open(t, user, path, options) {
   const page = await openWindow(browser, cloud, options)
   t.after(async () => {
-    await page.context().close()
+    await closeWindow(page)
     assert.deepEqual(page.complaints, [])
   })
   await signIn(page, cloud, `${user}@${corp}`, path)
@@ -722,7 +722,7 @@ test('rooms are listed by their newest message, are found by id, and open their 
     await page.getByRole('heading', { level: 1, name: '三班家长群' }).waitFor()
     // A shared link leads to the same list.
     const shared = await openWindow(browser, cloud, { language })
-    t.after(() => shared.context().close())
+    t.after(() => closeWindow(shared))
     await signIn(shared, cloud, `reader@${corp}`, page.url().slice(cloud.console.length))
     await said(shared, '群里较早的一句').waitFor()
     assert.equal(await shared.locator('.scope[aria-current]').innerText(), language === 'zh' ? '群聊' : 'Groups')
@@ -737,6 +737,21 @@ test('a link from the list of a customer leads to that list', async (t) => {
   await page.reload()
   await said(page, '第三天的消息').waitFor()
   assert.equal(await page.locator('.scope[aria-current]').innerText(), '客户')
+})
+
+test('today follows the clock while a page stays open', async (t) => {
+  const day = (time) => new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(time)
+  const midnight = Date.parse(`${day(Date.now() + 24 * 60 * minute)}T00:00:00+08:00`)
+  const page = await openWindow(browser, cloud)
+  t.after(() => closeWindow(page))
+  await page.clock.install({ time: midnight - 2 * minute })
+  await signIn(page, cloud, `auditor@${corp}`, '/chats/days')
+  const called = (time) => page.locator(`.day-row time[datetime="${day(time)}"] + .list-tag`)
+  await called(midnight - minute).waitFor()
+  await page.clock.fastForward(3 * minute)
+  await called(midnight).waitFor()
+  assert.equal(await called(midnight - minute).count(), 0)
+  assert.equal(await page.locator('input[type=date]').getAttribute('max'), day(midnight))
 })
 
 test('two colleagues stand on two sides', async (t) => {
@@ -797,7 +812,7 @@ test('a file on its way is shown when it is there', async (t) => {
   await cloud.wecom(corp, 'POST', '/messages', { drafts: [{ kind: 'image/plain', from: member, to: [customer] }] })
   await decoded()
   const page = await openWindow(browser, cloud)
-  t.after(() => page.context().close())
+  t.after(() => closeWindow(page))
   await page.route('**/messages?*', async (route) => {
     const json = await (await route.fetch()).json()
     for (const { copy } of json.messages.flatMap((m) => m.content.files)) Object.assign(copy, { state: 'waiting', size: null, type: null, hours_left: 119, link_path: null })
@@ -861,7 +876,7 @@ const hide = (page, hidden) =>
 
 test('an open chat asks every 15 seconds, every 60 after five quiet minutes, and never while it is hidden', { timeout: 120_000 }, async (t) => {
   const page = await openWindow(browser, cloud)
-  t.after(() => page.context().close())
+  t.after(() => closeWindow(page))
   await page.clock.install()
   let [asked, sessions] = [0, 0]
   page.on('request', (r) => r.url().endsWith('/v1/session') && sessions++)
@@ -894,7 +909,7 @@ test('an open chat asks every 15 seconds, every 60 after five quiet minutes, and
 
 test('a list whose names come late is not read again while it is hidden', async (t) => {
   const page = await openWindow(browser, cloud)
-  t.after(() => page.context().close())
+  t.after(() => closeWindow(page))
   await page.clock.install()
   let [read, missing] = [0, {}]
   await page.route('**/conversations?*', async (route) => {

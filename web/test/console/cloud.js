@@ -89,6 +89,12 @@ export async function openWindow(browser, cloud, { language = 'zh', ...options }
   return page
 }
 
+/** Closes a window. Answers that the test is still making for it go nowhere. */
+export async function closeWindow(page) {
+  await page.unrouteAll({ behavior: 'ignoreErrors' })
+  await page.context().close()
+}
+
 /**
  * The windows in which a test looks at every page: each language once, and each size once.
  * The phone has English, whose words are the longer ones.

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
-import { accessible, looks, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+import { accessible, closeWindow, looks, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
 
 const corp = 'ww0123456789abcdef'
 const dist = new URL('../../../functions/api/internal/console/dist/', import.meta.url).pathname
@@ -76,7 +76,7 @@ for (const { language, size, options } of looks) {
       if (process.env.SCREENS) await page.screenshot({ path: `${process.env.SCREENS}/${language}-${size}${path.replaceAll('/', '-')}.png`, fullPage: true })
     }
     assert.deepEqual(page.complaints, [])
-    await page.context().close()
+    await closeWindow(page)
   })
 }
 
@@ -115,7 +115,7 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     assert.match(text, content)
   }
   assert.deepEqual(page.complaints, [])
-  await page.context().close()
+  await closeWindow(page)
 })
 
 /** A job as the list of jobs answers it. */
@@ -165,7 +165,7 @@ for (const [language, words] of Object.entries({
       assert.equal(await page.getByText(words.passed).count(), 0)
       assert.deepEqual(await accessible(page), [])
       assert.deepEqual(page.complaints, [])
-      await page.context().close()
+      await closeWindow(page)
     }
   })
 }
@@ -186,7 +186,7 @@ test('what a verification finds is listed, and saved as CSV', async () => {
   assert.equal(csv, '\ufeff问题,所在台账行（此 seq 之后）,seq,what\r\n原始页被改动,40,,journal_changed\r\n缺少消息,50,51,message_missing\r\n')
   assert.deepEqual(await accessible(page), [])
   assert.deepEqual(page.complaints, [])
-  await page.context().close()
+  await closeWindow(page)
 })
 
 const reasons = {
@@ -240,7 +240,7 @@ for (const [n, language] of ['zh', 'en'].entries()) {
     await says.waitFor({ state: 'detached' })
     assert.ok(await page.locator('.day-step').first().isDisabled())
     assert.deepEqual(page.complaints, [])
-    await page.context().close()
+    await closeWindow(page)
   })
 }
 
@@ -274,7 +274,7 @@ test('the records set aside are listed with why and what to do, until the missin
   await page.getByRole('link', { name: '前往第 3 步导入私钥' }).click()
   await page.getByRole('button', { name: '导入私钥' }).waitFor()
   assert.deepEqual(page.complaints, [])
-  await page.context().close()
+  await closeWindow(page)
 
   // An admin sees the list, but no ledger.
   const admin = await openWindow(browser, cloud, { language: 'en' })
@@ -287,7 +287,7 @@ test('the records set aside are listed with why and what to do, until the missin
   await admin.getByText('No record is set aside.').waitFor()
   assert.deepEqual(await accessible(admin), [])
   assert.deepEqual(admin.complaints, [])
-  await admin.context().close()
+  await closeWindow(admin)
 })
 
 test('the callback events of a day are listed with what WeCom sent', async () => {
@@ -331,7 +331,7 @@ test('the callback events of a day are listed with what WeCom sent', async () =>
   await page.locator('tbody tr').nth(104).waitFor()
   assert.equal(await page.getByRole('button', { name: '加载更多' }).count(), 0)
   assert.deepEqual(page.complaints, [])
-  await page.context().close()
+  await closeWindow(page)
 })
 
 /** Has a reader read the chats of a member, and waits until the archive knows the name. */
@@ -376,7 +376,7 @@ test('an admin sees thirty days and who read what, by name', async () => {
   await page.waitForURL('**/audit/2026-03-02?from=2026-01-31&**')
   await page.getByLabel('至', { exact: true }).fill('2026-01-05')
   await page.waitForURL((url) => url.pathname.endsWith('/audit/2026-01-05') && !url.searchParams.has('from'))
-  await page.context().close()
+  await closeWindow(page)
 })
 
 for (const [language, words] of Object.entries({
@@ -417,7 +417,7 @@ for (const [language, words] of Object.entries({
       assert.ok(line?.includes(`,${name},reader,`) && line.includes(words.everyone), csv)
     }
     assert.deepEqual(page.complaints, [])
-    await page.context().close()
+    await closeWindow(page)
   })
 }
 
@@ -460,7 +460,7 @@ test('the scope of a day has its members, editions and days, and the answers of 
   assert.deepEqual((await row(member.userid).getByRole('cell').allInnerTexts()).slice(2), [today, '仍在范围内'])
   await cloud.wecom(corp, 'PUT', '/scope', { members: scope })
   assert.deepEqual(page.complaints, [])
-  await page.context().close()
+  await closeWindow(page)
 })
 
 /** Doubles the size of text on the page. Returns the texts that did not grow, or do not fit their boxes. */
@@ -501,7 +501,7 @@ test('every text grows with the size that the reader chose, and fits', async () 
   // the chat alone. A test cannot change the browser's size of text, so it makes the window narrow.
   await page.setViewportSize({ width: 760, height: 860 })
   assert.deepEqual(await doubled(page), [], 'a chat')
-  await page.context().close()
+  await closeWindow(page)
 })
 
 test('the first view needs at most 220 KB of scripts', async (t) => {
@@ -515,6 +515,6 @@ test('the first view needs at most 220 KB of scripts', async (t) => {
     for (const s of new Set(scripts)) bytes += (await stat(dist + s.replace('/console/', '') + '.gz')).size
     t.diagnostic(`${path}: ${(bytes / 1024).toFixed(1)} KB`)
     assert.ok(bytes < 220 * 1024, `${path}: ${bytes} bytes`)
-    await page.context().close()
+    await closeWindow(page)
   }
 })

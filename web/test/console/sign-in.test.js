@@ -1,7 +1,7 @@
 // Signing in at the issuer, renewal, expiry, and the frame of an SCRM.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { accessible, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+import { accessible, closeWindow, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
 
 const corp = 'ww0123456789abcdef'
 let cloud, browser
@@ -53,7 +53,7 @@ test('a console that cannot start says why, and starts again at the press of a b
   await page.unroute('**/config.json')
   await page.getByRole('button', { name: '重试' }).click()
   await page.getByRole('button', { name: '登录', exact: true }).waitFor()
-  await page.context().close()
+  await closeWindow(page)
 })
 
 test('a token is renewed before it ends', async () => {
@@ -118,7 +118,7 @@ test('a session that ends while a dialog is open is renewed from the panel, and 
     await button.click()
     await page.waitForURL((url) => url.href.startsWith(cloud.login))
     assert.deepEqual(page.complaints, [])
-    await page.context().close()
+    await closeWindow(page)
   }
 })
 
@@ -154,7 +154,7 @@ test('who may open what', async () => {
     if (user === 'norole') await page.getByText('您没有可以查看的内容').first().waitFor()
     await page.getByRole('heading', { level: 1 }).first().waitFor({ state: 'attached' }) // the page may still be loaded
     assert.deepEqual(await accessible(page), [], user)
-    await page.context().close()
+    await closeWindow(page)
   }
 })
 
@@ -204,7 +204,7 @@ test('the invented SCRM shows its customers, their chats in the frame, and what 
     assert.deepEqual(page.complaints, [])
     // axe speaks to the frame, which is of another origin, and the browser logs that.
     assert.deepEqual(await accessible(page), [])
-    await page.context().close()
+    await closeWindow(page)
   }
 })
 

@@ -4,7 +4,7 @@
 // SCREENS=<folder> keeps pictures.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { accessible, looks, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
+import { accessible, closeWindow, looks, openWindow, signIn, startBrowser, startCloud } from './cloud.js'
 
 const fresh = 'wwstates0000000001'
 const corp = 'ww0123456789abcdef'
@@ -65,7 +65,7 @@ async function open(t, { language, size, options }, user, path) {
   }
   t.after(async () => {
     page.answers('open')
-    await page.context().close()
+    await closeWindow(page)
     assert.deepEqual(page.complaints, [])
   })
   // Failed requests are repeated after seconds, which need not pass.
