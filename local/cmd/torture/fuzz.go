@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -57,8 +59,15 @@ type fuzzed struct {
 	Done map[string]string `json:"done"`
 }
 
+// What is kept of the inputs that reached new code: ordinary tests run it, and the
+// repository holds it.
+const (
+	keptInputs = 20      // for each target, with those that broke it
+	keptBytes  = 1 << 10 // in the file of one input
+)
+
 // fuzz gives each target its time. What breaks a target is kept in its testdata, and
-// from then on fails an ordinary test.
+// from then on fails an ordinary test. Some of what reached new code is kept there too.
 func fuzz(ctx context.Context, o options) error {
 	all, err := targets(o.root)
 	if err != nil {
@@ -86,6 +95,9 @@ func fuzz(ctx context.Context, o options) error {
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("%s: %w", t, err)
 		}
+		if err := keep(ctx, o.root, t); err != nil {
+			return fmt.Errorf("keep inputs of %s: %w", t, err)
+		}
 		p.Done[t.String()] = builds[t.Dir]
 		if err := o.save("fuzz", p); err != nil {
 			return err
@@ -93,6 +105,68 @@ func fuzz(ctx context.Context, o options) error {
 	}
 	if !ran {
 		o.finished(fmt.Sprintf("the %d targets are", len(all)))
+	}
+	return nil
+}
+
+// keep copies inputs of a target from Go's cache to its testdata, small and large ones
+// alike, until there are [keptInputs].
+func keep(ctx context.Context, root string, t target) error {
+	out, err := command(ctx, root, "go", "list", "-f", "{{.ImportPath}}", "./"+t.Dir).Output()
+	if err != nil {
+		return err
+	}
+	cache, err := command(ctx, root, "go", "env", "GOCACHE").Output()
+	if err != nil {
+		return err
+	}
+	from := filepath.Join(strings.TrimSpace(string(cache)), "fuzz", strings.TrimSpace(string(out)), t.Name)
+	return keepInputs(from, filepath.Join(root, t.Dir, "testdata", "fuzz", t.Name))
+}
+
+func keepInputs(from, to string) error {
+	type input struct {
+		name string
+		size int64
+	}
+	var inputs []input
+	found, err := os.ReadDir(from)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // nothing reached new code
+		return err
+	}
+	for _, entry := range found {
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() <= keptBytes {
+			inputs = append(inputs, input{info.Name(), info.Size()})
+		}
+	}
+	kept, err := os.ReadDir(to)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	inputs = slices.DeleteFunc(inputs, func(in input) bool {
+		return slices.ContainsFunc(kept, func(k os.DirEntry) bool { return k.Name() == in.name })
+	})
+	slices.SortFunc(inputs, func(a, b input) int { return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.name, b.name)) })
+	more := min(keptInputs-len(kept), len(inputs))
+	if more <= 0 {
+		return nil
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for i := range more {
+		name := inputs[i*len(inputs)/more].name
+		text, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, name), text, 0o644); err != nil {
+			return err
+		}
 	}
 	return nil
 }

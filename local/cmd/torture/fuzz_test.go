@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -149,5 +151,45 @@ func TestEveryReaderHasATarget(t *testing.T) {
 	}
 	if !slices.Equal(documented, want) {
 		t.Errorf("docs/torture.md lists %q, want %q", documented, want)
+	}
+}
+
+// The inputs that are kept are few, are small and large ones alike, and stay.
+func TestKeptInputs(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "FuzzSome")
+	write := func(dir, name string, size int) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, size), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept := func() (names []string) {
+		t.Helper()
+		if err := keepInputs(from, to); err != nil {
+			t.Fatal(err)
+		}
+		list, err := os.ReadDir(to)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for _, entry := range list {
+			names = append(names, entry.Name())
+		}
+		return names
+	}
+	write(from, "large", keptBytes+1)
+	if got := kept(); got != nil {
+		t.Fatalf("got %q, want nothing of an input above the limit", got)
+	}
+	for i := range 100 {
+		write(from, fmt.Sprintf("%02d", i), i)
+	}
+	first := kept()
+	if len(first) != keptInputs || first[0] != "00" || first[keptInputs-1] < "90" || slices.Contains(first, "large") {
+		t.Errorf("got %q, want %d from the smallest to a large one", first, keptInputs)
+	}
+	write(from, "new", 1)
+	if got := kept(); !slices.Equal(got, first) {
+		t.Errorf("got %q afterwards, want %q", got, first)
 	}
 }
