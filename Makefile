@@ -381,11 +381,11 @@ size: build ## Size of each function, as it is and as it is uploaded
 	@$(call operate,size) $(FUNCTIONS:%=$(BUILD)/%Function) $(BUILD)/FinanceSdkLayer
 
 .PHONY: sbom
-sbom: build ## List all that is shipped, one file for each binary and one for web/ (CycloneDX, in build/sbom)
+sbom: build web ## List all that is shipped, one file for each binary and one for web/ (CycloneDX, in build/sbom)
 	@mkdir -p $(BUILD)/sbom
 	@for id in $(FUNCTIONS:%=%Function/bootstrap) FinanceSdkLayer/finance-sdk/worker; do \
 		go run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0 bin -json -std -noserial -version "$(VERSION)" -output "$(BUILD)/sbom/$${id%%/*}.json" "$(BUILD)/$$id" || exit 1; done
-	@cd web && $(NODE_PATH) npm sbom --sbom-format cyclonedx >"$(CURDIR)/$(BUILD)/sbom/web.json"
+	@cd web && $(NODE_PATH) node sbom.js >"$(CURDIR)/$(BUILD)/sbom/web.json"
 	@ls $(BUILD)/sbom/*.json
 
 .PHONY: clean
