@@ -1,17 +1,16 @@
 // Asks whether the chats have anything new: every 15 seconds, every 60 after five quiet
 // minutes, and never while the page is hidden. Only then are messages read again.
 import { onBeforeUnmount, onMounted, watch } from 'vue'
-import { api, corp, data, Failure } from '../api'
+import { api, corp, data, Failure, type Schemas } from '../api'
 import { lost } from '../connection'
 
 const often = 15_000
 const seldom = 60_000
 const quiet = 5 * 60_000
 
-/** The versions that the last answer said. */
+/** What the last answer said. */
 let tag: string | undefined
-let chats: string | null | undefined
-let consents: string | null | undefined
+let last: Schemas['Changes'] | undefined
 
 /** Returns whether messages or answers to archiving may have come since the last question. */
 async function changed(): Promise<boolean> {
@@ -21,9 +20,8 @@ async function changed(): Promise<boolean> {
   if (response.status === 304) return false
   const now = await data(answer)
   tag = response.headers.get('etag') ?? undefined
-  const moved = chats !== undefined && (now.chats !== chats || now.consents !== consents)
-  chats = now.chats
-  consents = now.consents
+  const moved = last !== undefined && (now.chats !== last.chats || now.consents !== last.consents)
+  last = now
   return moved
 }
 

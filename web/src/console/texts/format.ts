@@ -34,8 +34,8 @@ export const dayOf = (t: string | number | Date): string => days.format(new Date
 export const today = ref(dayOf(Date.now()))
 setInterval(() => (today.value = dayOf(Date.now())), 60_000)
 
-/** The day so many days before another. */
-export const daysBefore = (day: string, n: number) => dayOf(Date.parse(`${day}T12:00:00+08:00`) - n * 86_400_000)
+/** The day so many days after another, or before it. */
+export const shiftDay = (day: string, by: number) => new Date(Date.parse(day) + by * 86_400_000).toISOString().slice(0, 10)
 
 /** 2026年1月31日 星期六 · Saturday, Jan 31, 2026 */
 export const dateWithWeekday = (t: string | number | Date) =>
@@ -45,7 +45,7 @@ export const dateWithWeekday = (t: string | number | Date) =>
 export function short(t: string | number | Date): string {
   const [day, now] = [dayOf(t), today.value]
   if (day === now) return clock(t)
-  if (day === daysBefore(now, 1)) return language.value === 'zh' ? '昨天' : 'Yesterday'
+  if (day === shiftDay(now, -1)) return language.value === 'zh' ? '昨天' : 'Yesterday'
   return day.slice(0, 4) === now.slice(0, 4) ? dayOfYear(t) : date(t)
 }
 
