@@ -73,6 +73,10 @@ func fuzz(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	corpora, err := o.corpora(ctx)
+	if err != nil {
+		return err
+	}
 	p := fuzzed{Each: o.each.String(), Done: make(map[string]string)}
 	if last := (fuzzed{}); !o.again && o.load("fuzz", &last) == nil && last.Each == p.Each && last.Done != nil {
 		p = last
@@ -95,7 +99,7 @@ func fuzz(ctx context.Context, o options) error {
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("%s: %w", t, err)
 		}
-		if err := keep(ctx, o.root, t); err != nil {
+		if err := keep(filepath.Join(corpora, t.Dir, t.Name), filepath.Join(o.root, t.Dir, "testdata", "fuzz", t.Name)); err != nil {
 			return fmt.Errorf("keep inputs of %s: %w", t, err)
 		}
 		p.Done[t.String()] = builds[t.Dir]
@@ -109,57 +113,53 @@ func fuzz(ctx context.Context, o options) error {
 	return nil
 }
 
-// keep copies inputs of a target from Go's cache to its testdata, small and large ones
-// alike, until there are [keptInputs].
-func keep(ctx context.Context, root string, t target) error {
-	out, err := command(ctx, root, "go", "list", "-f", "{{.ImportPath}}", "./"+t.Dir).Output()
+// corpora finds the folder of Go's cache that holds the inputs of this module's targets.
+func (o options) corpora(ctx context.Context) (string, error) {
+	cache, err := command(ctx, o.root, "go", "env", "GOCACHE").Output()
 	if err != nil {
-		return err
+		return "", fmt.Errorf("find Go's cache: %w", err)
 	}
-	cache, err := command(ctx, root, "go", "env", "GOCACHE").Output()
+	module, err := command(ctx, o.root, "go", "list", "-m").Output()
 	if err != nil {
-		return err
+		return "", fmt.Errorf("find the module: %w", err)
 	}
-	from := filepath.Join(strings.TrimSpace(string(cache)), "fuzz", strings.TrimSpace(string(out)), t.Name)
-	return keepInputs(from, filepath.Join(root, t.Dir, "testdata", "fuzz", t.Name))
+	return filepath.Join(strings.TrimSpace(string(cache)), "fuzz", strings.TrimSpace(string(module))), nil
 }
 
-func keepInputs(from, to string) error {
-	type input struct {
-		name string
-		size int64
+// keep copies inputs of a target from Go's cache to its testdata, small and large ones
+// alike, until there are [keptInputs].
+func keep(from, to string) error {
+	kept, err := os.ReadDir(to)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	var inputs []input
 	found, err := os.ReadDir(from)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // nothing reached new code
 		return err
 	}
+	var inputs []fs.FileInfo
 	for _, entry := range found {
 		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		if info.Size() <= keptBytes {
-			inputs = append(inputs, input{info.Name(), info.Size()})
+		known := slices.ContainsFunc(kept, func(k fs.DirEntry) bool { return k.Name() == info.Name() })
+		if !known && info.Size() <= keptBytes {
+			inputs = append(inputs, info)
 		}
 	}
-	kept, err := os.ReadDir(to)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	inputs = slices.DeleteFunc(inputs, func(in input) bool {
-		return slices.ContainsFunc(kept, func(k os.DirEntry) bool { return k.Name() == in.name })
-	})
-	slices.SortFunc(inputs, func(a, b input) int { return cmp.Or(cmp.Compare(a.size, b.size), cmp.Compare(a.name, b.name)) })
 	more := min(keptInputs-len(kept), len(inputs))
 	if more <= 0 {
 		return nil
 	}
+	slices.SortFunc(inputs, func(a, b fs.FileInfo) int {
+		return cmp.Or(cmp.Compare(a.Size(), b.Size()), cmp.Compare(a.Name(), b.Name()))
+	})
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
 	for i := range more {
-		name := inputs[i*len(inputs)/more].name
+		name := inputs[i*len(inputs)/more].Name()
 		text, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			return err

@@ -165,7 +165,7 @@ func TestKeptInputs(t *testing.T) {
 	}
 	kept := func() (names []string) {
 		t.Helper()
-		if err := keepInputs(from, to); err != nil {
+		if err := keep(from, to); err != nil {
 			t.Fatal(err)
 		}
 		list, err := os.ReadDir(to)
