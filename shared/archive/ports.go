@@ -10,7 +10,7 @@ import (
 
 // A ConsentWriter keeps answers. Safe for concurrent use.
 type ConsentWriter interface {
-	// RecordConsents stores each answer whose [Consent.Order] is above that of the
+	// RecordConsents stores, of answers to one corp, each whose [Consent.Order] is above that of the
 	// stored one; the others change nothing and are not an error. The call may be
 	// repeated, in any order. Durable on return. After an error any of the answers
 	// may be stored.

@@ -103,25 +103,20 @@ func (c *Consents) RecordConsents(ctx context.Context, consents []archive.Consen
 	return err
 }
 
-// renew gives a new version to each corp that has newer answers.
+// renew gives the corp that has newer answers a new version.
 func (c *Consents) renew(ctx context.Context, newer []archive.Consent) error {
-	byCorp := make(map[string][]archive.Consent)
-	for _, consent := range newer {
-		byCorp[consent.Corp] = append(byCorp[consent.Corp], consent)
+	corp := newer[0].Corp
+	b, err := json.Marshal(newer)
+	if err != nil {
+		return fmt.Errorf("encode consents of corp %s: %w", corp, err)
 	}
-	for corp, list := range byCorp {
-		b, err := json.Marshal(list)
-		if err != nil {
-			return fmt.Errorf("encode consents of corp %s: %w", corp, err)
-		}
-		sum := sha256.Sum256(b)
-		it, err := encode(historyPK(corp), versionSK, consentsVersion{hex.EncodeToString(sum[:9])})
-		if err == nil {
-			err = c.put(ctx, c.client, it)
-		}
-		if err != nil {
-			return fmt.Errorf("write the version of the consents of corp %s: %w", corp, err)
-		}
+	sum := sha256.Sum256(b)
+	it, err := encode(historyPK(corp), versionSK, consentsVersion{hex.EncodeToString(sum[:9])})
+	if err == nil {
+		err = c.put(ctx, c.client, it)
+	}
+	if err != nil {
+		return fmt.Errorf("write the version of the consents of corp %s: %w", corp, err)
 	}
 	return nil
 }
