@@ -301,7 +301,7 @@ func (k *checker) files() {
 				k.bad("%s waits at rest: %s", f.id, row.Reason)
 			}
 		default:
-			if time.Since(f.at) < archive.Retention {
+			if time.Since(f.at) < archive.Retention-k.weather.off() {
 				k.bad("%s is %s, %s, while WeCom has it", f.id, row.State, row.Reason)
 			}
 		}
@@ -352,7 +352,7 @@ func (k *checker) refusals() {
 		most   int
 	}{{time.Hour, 2}, {24 * time.Hour, 5}} {
 		for _, at := range k.c.refused {
-			from := at.Add(-bound.window + 2*k.weather.skew)
+			from := at.Add(-bound.window + 2*k.weather.off())
 			allowed := bound.most + 2*within(k.c.resets, from, at) + within(k.c.broken, from, at.Add(10*time.Minute))
 			if n := within(k.c.refused, from, at); n > allowed {
 				k.bad("WeCom saw %d wrong secrets within %s, want at most %d (law 8)", n, bound.window, allowed)
@@ -367,7 +367,7 @@ func (k *checker) refusals() {
 func (k *checker) losses() {
 	losses, err := k.world.Ledger.Losses(context.Background(), k.c.id)
 	k.must(err)
-	slack := 2*k.weather.skew + time.Second
+	slack := 2*k.weather.off() + time.Second
 	for _, said := range k.lost {
 		if !slices.ContainsFunc(losses, func(l archive.Loss) bool {
 			return !l.Since.After(said.at.Add(slack)) && !l.At.Before(said.at.Add(-slack))
@@ -376,7 +376,7 @@ func (k *checker) losses() {
 			return
 		}
 	}
-	if len(k.lost) == 0 && k.weather.away < archive.Retention-time.Hour && len(losses) > 0 {
+	if len(k.lost) == 0 && k.weather.away < archive.Retention-time.Hour-2*k.weather.off() && len(losses) > 0 {
 		k.bad("a loss is recorded, and nothing was lost: %+v (law 9)", losses)
 	}
 }

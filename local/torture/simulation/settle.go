@@ -139,6 +139,11 @@ func (s *sim) unrest() (left []string) {
 		if state.LastEmptyAt.Before(s.calmAt) {
 			left = append(left, fmt.Sprintf("%s: not caught up since the storm, trouble %+v", c.id, state.Trouble))
 		}
+		mark, err := s.world.Marks.Mark(ctx, c.id, "pull")
+		s.must(err)
+		if !mark.SentAt.IsZero() && s.pullQueue.of(c.id) == 0 {
+			left = append(left, c.id+": the request of a wanted pull was lost, the next one waits for the time that the queue keeps it")
+		}
 	}
 	running, err := s.world.Ledger.AllRunning(ctx)
 	s.must(err)
@@ -321,7 +326,7 @@ func (s *sim) checkVerification() {
 	s.until(time.Now().Add(time.Minute), nil)
 	s.rest("after the verification")
 	for _, c := range s.alive() {
-		jobs, err := s.world.Ledger.Replays(ctx, c.id, 5)
+		jobs, err := s.world.Ledger.Replays(ctx, c.id, 50)
 		s.must(err)
 		i := slices.IndexFunc(jobs, func(j decode.Replay) bool { return j.Verify && !j.CreatedAt.Before(asked) })
 		if i < 0 || !jobs[i].Whole() {

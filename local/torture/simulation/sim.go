@@ -271,6 +271,9 @@ func (s *sim) step() bool {
 }
 
 func (s *sim) grant(w *waiter) {
+	if s.stormy() && s.hit(s.weather.steps) {
+		s.stepClock(w.proc)
+	}
 	v := s.decide(w)
 	s.calls++
 	h := fnv.New64a()

@@ -26,6 +26,7 @@ type weather struct {
 	files          bool
 
 	skew       time.Duration // clocks differ by up to so much
+	steps      int           // at one call in so many the clock of its process is set
 	lost       int           // one request in so many vanishes
 	repeated   int           // one request in so many is delivered twice at once
 	overtaken  int           // one delivery in so many is not the first of its group
@@ -67,6 +68,7 @@ func newWeather(r *rand.Rand) weather {
 	case 1:
 		w.away = time.Duration(4+r.IntN(5)) * 24 * time.Hour
 	}
+	w.steps = pick(8, 100, 600)
 	if w.crowd {
 		w.companies = 12
 		w.storm = min(w.storm, 20*time.Minute)
@@ -77,6 +79,28 @@ func newWeather(r *rand.Rand) weather {
 // chance is true once in n times while the storm lasts.
 func (s *sim) chance(n int) bool {
 	return s.stormy() && s.weather.stale > 0 && s.rand.IntN(n) == 0
+}
+
+// stepClock sets the clock of a process forward or back, by a second to some hours.
+// The clock goes on from there until it is set again, or the instance is replaced.
+func (s *sim) stepClock(p *process) {
+	most := []time.Duration{time.Second, time.Minute, 15 * time.Minute, longestStep}[s.rand.IntN(4)]
+	clock := time.Duration(s.rand.Int64N(int64(2*most))) - most
+	p.skew = clock + time.Duration(p.id)*time.Microsecond
+	if p.instance != nil {
+		p.instance.clock = clock
+	}
+	s.tell("the clock of %s#%d is set %s off", p.name, p.id, clock)
+}
+
+const longestStep = 2 * time.Hour
+
+// off is how far a clock may be from the true time.
+func (w weather) off() time.Duration {
+	if w.steps > 0 {
+		return longestStep
+	}
+	return w.skew
 }
 
 // hit is true for one call in n.
