@@ -1,7 +1,6 @@
 // Package needs marks tests that need more than Go. `make unit` leaves those
 // tests out, and says so in its last line; everything else runs them, and
-// fails where what they need is missing. A test that only a command of its own
-// runs is left out by everything else.
+// fails where what they need is missing.
 //
 // No other code of the repository skips a test.
 package needs
@@ -38,15 +37,6 @@ func OpenSSL(t testing.TB) {
 func Python(t testing.TB) {
 	t.Helper()
 	leaveOut(t, "Python")
-}
-
-// Asking marks a test that takes too long for make test: only the command that asks
-// for it runs it.
-func Asking(t testing.TB, asked bool, command string) {
-	t.Helper()
-	if !asked {
-		t.Skip("run by " + command)
-	}
 }
 
 func leaveOut(t testing.TB, what string) {
