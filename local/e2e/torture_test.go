@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -53,7 +54,7 @@ func (s *storm) lasts(ctx context.Context, least, most time.Duration) time.Durat
 
 // killed ends instances of functions, some times in a row.
 func killed(ctx context.Context, s *storm) string {
-	ids := []string{"PullFunction", "DecodeFunction", "MediaFunction", "DispatchFunction", "InspectFunction"}
+	ids := []string{"PullFunction", "DecodeFunction", "MediaFunction", "DispatchFunction", "InspectFunction", "ApiFunction"}
 	id, n := ids[s.rand.IntN(len(ids))], 0
 	for range 1 + s.rand.IntN(4) {
 		if s.c.Kill(id) {
@@ -135,11 +136,38 @@ func lyingFiles(ctx context.Context, s *storm) string {
 	return s.wecomDoes(ctx, f, "answers files "+string(f.Media))
 }
 
-// badLibrary lets the library crash, end, run out of memory, leak or print (law 7).
+// badLibrary lets the library crash, end, run out of memory, leak or print while it
+// fetches pages or files (law 7).
 func badLibrary(ctx context.Context, s *storm) string {
 	kinds := []string{"crash", "abort", "oom", "leak", "print", "hang"}
 	kind := kinds[s.rand.IntN(len(kinds))]
-	return s.wecomDoes(ctx, wecom.Faults{Marker: "##standin:" + kind + "##"}, "makes the library "+kind)
+	marker := "##standin:" + kind + "##"
+	if s.rand.IntN(2) == 0 {
+		return s.wecomDoes(ctx, wecom.Faults{MediaMarker: marker}, "makes the library "+kind+" in GetMediaData")
+	}
+	return s.wecomDoes(ctx, wecom.Faults{Marker: marker}, "makes the library "+kind+" in GetChatData")
+}
+
+// The texts that the stand-in library does not survive in DecryptData. Their records
+// are set aside.
+var deadly = []string{"##standin:crash##", "##standin:abort##"}
+
+// sendMarked sends the deadly texts, and texts that the library survives.
+func sendMarked(corp *wecom.Corp) error {
+	details := corp.Details()
+	for _, text := range append([]string{"##standin:print##", "##standin:leak##"}, deadly...) {
+		if _, err := corp.Send(wecom.Draft{From: details.Staff[0].UserID, To: []string{details.Customers[0].ExternalUserID}, Text: text}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// survivors are the sent messages without the deadly ones.
+func survivors(sent []wecom.Sent) []wecom.Sent {
+	return slices.DeleteFunc(slices.Clone(sent), func(s wecom.Sent) bool {
+		return slices.ContainsFunc(deadly, func(text string) bool { return bytes.Contains(s.Plain, []byte(text)) })
+	})
 }
 
 func silent(ctx context.Context, s *storm) string {
@@ -180,9 +208,14 @@ func TestTorture(t *testing.T) {
 			if _, err := corp.Every(); err != nil {
 				t.Error(err)
 			}
-			for range 10 {
+			for turn := range 10 {
 				if _, err := corp.Mixed(*tortureTalk / 10); err != nil {
 					t.Error(err)
+				}
+				if turn == 5 {
+					if err := sendMarked(corp); err != nil {
+						t.Error(err)
+					}
 				}
 				sleep(ctx, time.Duration(*tortureFaults)*150*time.Millisecond)
 			}
@@ -193,12 +226,36 @@ func TestTorture(t *testing.T) {
 	}
 	talk.Wait()
 	for _, corp := range s.c.Sim.Corps() {
-		untilDecoded(ctx, t, s.c, corp)
-		readBack(ctx, t, s.c, corp)
+		s.readBack(ctx, corp)
 		checkChain(ctx, t, s.c, corp)
 		s.verify(ctx, corp)
 	}
+	interrupted := 0
+	for _, id := range s.c.FunctionIDs() {
+		interrupted += s.c.Function(id).Stats().Failures
+	}
+	if interrupted == 0 {
+		t.Errorf("got no invocation interrupted by %q: the run proves nothing", s.told)
+	}
 	t.Logf("seed %d: %q", *tortureSeed, s.told)
+}
+
+// readBack reads all messages of the corp and compares them with the sent messages.
+// Exactly the deadly ones are set aside.
+func (s *storm) readBack(ctx context.Context, corp *wecom.Corp) {
+	s.t.Helper()
+	untilHandled(ctx, s.t, s.c, corp)
+	watch := people.Watcher{API: s.c.API, Corp: corp.ID()}
+	if p, err := watch.Look(ctx); err != nil || p.SetAside != len(deadly) {
+		s.t.Errorf("%s: got %+v, %v; want %d records set aside", corp.ID(), p, err, len(deadly))
+	}
+	read, err := people.ReadAll(ctx, s.c.API, corp)
+	if err != nil {
+		s.t.Fatalf("%s: read all messages: %v", corp.ID(), err)
+	}
+	if err := people.Compare(survivors(corp.Sent()), read); err != nil {
+		s.t.Errorf("%s: %v", corp.ID(), err)
+	}
 }
 
 // verify lets the archive verify itself.

@@ -31,6 +31,8 @@ type Faults struct {
 	// such as "##standin:crash##".
 	Marker    string `json:"marker"`
 	MarkerSeq uint64 `json:"marker_seq"`
+	// MediaMarker is a marker for the stand-in library in each media answer.
+	MediaMarker string `json:"media_marker"`
 
 	// Notify is the fault of msgaudit_notify events.
 	Notify NotifyFault `json:"notify"`

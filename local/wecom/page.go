@@ -141,7 +141,7 @@ func (c *call) mediaData() (any, error) {
 		since = f.sent
 	}
 	gone := c.corp.gone(since)
-	fault := MediaWhole
+	fault, marker := MediaWhole, c.corp.faults.MediaMarker
 	if found && !gone {
 		fault = c.corp.faults.takeMediaFault()
 	}
@@ -172,6 +172,9 @@ func (c *call) mediaData() (any, error) {
 	case MediaNotJSON:
 		http.Error(c.w, "<html><body>bad gateway</body></html>", http.StatusBadGateway)
 		return nil, nil
+	}
+	if marker != "" {
+		c.w.Header().Set("X-Marker", marker)
 	}
 	c.w.Header().Set("X-Is-Finish", finished)
 	c.w.Header().Set("X-Out-Index", next)

@@ -4,8 +4,9 @@
  * It sends plain HTTP/1.1 requests, in absolute form, to a simulated WeCom. The
  * requests go through the proxy argument, else through the proxy in
  * https_proxy. Without a proxy a call returns 10001. seal.go in the folder above
- * describes how messages are sealed. A plaintext, or the errmsg of a page, may
- * contain a marker that makes the library misbehave: see misbehave().
+ * describes how messages are sealed. A plaintext, the errmsg of a page, or the
+ * header X-Marker of a media answer may contain a marker that makes the library
+ * misbehave: see misbehave().
  *
  * Compile-time switches:
  *   INIT_CHECKS_SECRET   Init requests a token. It returns 10000 if WeCom
@@ -1000,7 +1001,9 @@ int GetMediaData(WeWorkFinanceSdk_t *sdk, const char *indexbuf, const char *sdkF
 	buf_free(&refusal.errmsg);
 	if (refusal.errcode)
 		errcode = refusal.errcode;
-	char finish[8], index[256] = "";
+	char finish[8], index[256] = "", marker[64];
+	if (!code && header(&a, "X-Marker", marker, sizeof marker))
+		code = misbehave(marker, strlen(marker));
 	if (code) {
 		;
 	} else if (refusal.errcode || is_json) {
