@@ -5,9 +5,8 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive/watch"
 )
 
-// words describe a health and its remedy, for the operators of the system. The
-// texts that a company's administrator reads on the set-up page are in
-// functions/api.
+// words describe a health and its remedy, for the operators of the system. Package
+// doctor has the texts for a company's administrator.
 type words struct{ whatZH, remedyZH, what, remedy string }
 
 // unknown describes a health that a later version stored.

@@ -308,10 +308,10 @@ func TestTextsFitTheirEvidence(t *testing.T) {
 		f := well()
 		tc.change(&f)
 		got := result(f, tc.check)
-		text, own := doctor.TextOf(tc.check, tc.cause, got.Evidence)
-		if !own {
+		if got.Cause == "" {
 			continue
 		}
+		text, _ := doctor.TextOf(tc.check, tc.cause, got.Evidence)
 		for _, w := range []doctor.Words{text.What, text.Remedy} {
 			for _, s := range []string{w.ZH, w.EN} {
 				if s == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "  ") || strings.Contains(s, "地址 的") || strings.Contains(s, "address .") {
@@ -329,6 +329,50 @@ func TestTextsFitTheirEvidence(t *testing.T) {
 		if !slices.ContainsFunc(cases, func(tc testCase) bool { return tc.cause == c }) {
 			t.Errorf("no case shows %s", c)
 		}
+	}
+}
+
+// A text says which address WeCom refused, if WeCom named it.
+func TestTextsOfARefusedAddress(t *testing.T) {
+	for _, check := range []doctor.Check{doctor.CheckPulls, doctor.CheckTrustedIP, doctor.CheckApp} {
+		for _, ip := range []string{"", "203.0.113.9"} {
+			var evidence []doctor.Evidence
+			if ip != "" {
+				evidence = append(evidence, doctor.Evidence{Fact: doctor.FactFromIP, Value: ip})
+			}
+			text, own := doctor.TextOf(check, doctor.Cause(archive.CauseTrustedIP), evidence)
+			for _, s := range []string{text.What.ZH, text.What.EN} {
+				if strings.Contains(s, "203.0.113.9") != (ip != "") || strings.ContainsAny(s, "{}") {
+					t.Errorf("%s, %q: got %q", check, ip, s)
+				}
+			}
+			if own != (check == doctor.CheckApp) {
+				t.Errorf("%s: own is %v", check, own)
+			}
+		}
+	}
+}
+
+// A company registers with the corpid of its token. So the remedy for a wrong corpid
+// names the token's claim.
+func TestAWrongCorpidIsCorrectedAtTheSignIn(t *testing.T) {
+	wrong := doctor.Cause(archive.CauseCorpID)
+	for _, check := range []doctor.Check{doctor.CheckPulls, doctor.CheckApp} {
+		text, _ := doctor.TextOf(check, wrong, nil)
+		if !strings.Contains(text.Remedy.ZH, "声明 corp，") || !strings.Contains(text.Remedy.EN, "claim corp,") {
+			t.Errorf("%s: got %q, without the claim", check, text.Remedy)
+		}
+	}
+	if !wrong.Operators() {
+		t.Error("the company's admin is said to have the remedy")
+	}
+}
+
+// A cause that a later version stored has a text.
+func TestTextOfAnUnknownCause(t *testing.T) {
+	unknown, _ := doctor.TextOf(doctor.CheckPulls, doctor.Cause(archive.CauseUnknownResponse), nil)
+	if got, own := doctor.TextOf(doctor.CheckPulls, "brand_new", nil); own || got != unknown || got.What.ZH == "" {
+		t.Errorf("got %q, own %v; want %q", got, own, unknown)
 	}
 }
 

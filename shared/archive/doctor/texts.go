@@ -16,19 +16,28 @@ type Words struct{ ZH, EN string }
 // Text says what a cause means and what a person does about it.
 type Text struct{ What, Remedy Words }
 
-// TextOf returns the doctor's own text for a cause of a check, with the evidence in
-// it: for causes that only the doctor names, and for causes with another remedy at the
-// self-built app. It returns false for every other [archive.Cause]: the API has its
-// text.
-func TextOf(check Check, c Cause, evidence []Evidence) (Text, bool) {
-	t, ok := texts[c]
-	if app, of := appTexts[c]; of && (check == CheckApp || check == CheckAppCallback) {
-		t, ok = app, true
+// TextOf says to the company's administrator what a cause of a check means, with the
+// evidence in it. A cause that a later version stored has the text of an unknown
+// answer. own is true for a cause that only the doctor names, and for one with another
+// remedy at the self-built app. For every other [archive.Cause], operators have a text
+// of their own.
+func TextOf(check Check, c Cause, evidence []Evidence) (t Text, own bool) {
+	if check == CheckApp || check == CheckAppCallback {
+		t, own = appTexts[c]
 	}
-	if b, of := bare[c]; of && !slices.ContainsFunc(evidence, func(e Evidence) bool { return e.Fact == b.without }) {
+	if !own {
+		t, own = texts[c]
+	}
+	if !own {
+		var ok bool
+		if t, ok = answers[c]; !ok {
+			t = answers[Cause(archive.CauseUnknownResponse)]
+		}
+	}
+	if b, of := bare[t.What]; of && !slices.ContainsFunc(evidence, func(e Evidence) bool { return e.Fact == b.without }) {
 		t.What = b.what
 	}
-	return Text{t.What.With(evidence), t.Remedy.With(evidence)}, ok
+	return Text{t.What.With(evidence), t.Remedy.With(evidence)}, own
 }
 
 // With puts the evidence into the text, in the form that a person reads.
@@ -190,6 +199,93 @@ var texts = map[Cause]Text{
 	},
 }
 
+// answers are the texts of WeCom's answers, and of calls without an answer.
+var answers = map[Cause]Text{
+	Cause(archive.CauseTrustedIP): {
+		Words{"企业微信拒绝了来自 IP 地址 {from_ip} 的请求。", "WeCom refused our address {from_ip}."},
+		Words{"请重做第 4 步：将设置页上的 IP 地址填入「会话内容存档」的「可信IP地址」，约一分钟后生效。", "Redo step 4: enter the addresses of the set-up page under 可信IP地址 on WeCom's 会话内容存档 page. The change takes effect after about a minute."},
+	},
+	Cause(archive.CauseSecret): {
+		Words{"企业微信不接受已保存的 Secret：可能填写有误，或已在企业微信中重置。", "WeCom does not accept the saved Secret: it is wrong or was reset."},
+		Words{"请重做第 2 步：在「会话内容存档」页面重新查看 Secret，粘贴到设置页并保存，系统会立即重试。", "Redo step 2: view the Secret on WeCom's 会话内容存档 page again and save it. The archive tries it at once."},
+	},
+	Cause(archive.CauseDisabled): {
+		Words{"会话内容存档应用已在企业微信中停用。", "The archive's app is switched off in WeCom."},
+		Words{"请在企业微信管理后台启用会话内容存档，然后重新检查。", "Switch 会话内容存档 on in WeCom's admin console, then check again."},
+	},
+	Cause(archive.CauseUnverified): {
+		Words{"该企业尚未通过企业微信认证，不能使用会话内容存档。", "The company is not verified in WeCom, so it cannot use 会话内容存档."},
+		Words{"请先在企业微信管理后台完成企业认证。", "Complete 企业认证 in WeCom's admin console first."},
+	},
+	Cause(archive.CauseSecretKind): {
+		Words{"已保存的是其他应用的 Secret，没有会话内容存档的权限。", "The saved Secret belongs to another app, which has no permission to read the archive."},
+		Words{"请重做第 2 步：使用「会话内容存档」页面上的 Secret。", "Redo step 2: use the Secret on WeCom's 会话内容存档 page."},
+	},
+	Cause(archive.CauseSecretMissing): {
+		Words{"尚未保存 Secret。", "No Secret is saved."},
+		Words{"请完成第 2 步：在「会话内容存档」页面查看 Secret，并在设置页保存。", "Do step 2: view the Secret on WeCom's 会话内容存档 page and save it."},
+	},
+	Cause(archive.CauseCorpID): {
+		Words{"企业微信无法识别该企业ID。", "WeCom does not know this corpid."},
+		Words{
+			"企业ID 来自登录账号。请与企业微信「我的企业 → 企业信息」中的企业ID 核对；如不一致，请联系登录系统的管理员更正该账号的声明 corp，然后重新登录。",
+			"The corpid comes from the sign-in. Compare it with 我的企业 → 企业信息 in WeCom. If it differs, ask the administrator of your sign-in to correct the claim corp, then sign in again.",
+		},
+	},
+	Cause(archive.CauseExpired): {
+		Words{"企业微信的会话内容存档服务已到期。", "The corp's 会话内容存档 service has expired."},
+		Words{"请在企业微信管理后台续费。已存档的内容不受影响。", "Renew the service in WeCom's admin console. Archived chats stay readable."},
+	},
+	Cause(archive.CauseNotOpen): {
+		Words{"企业微信返回：会话内容存档尚未开启。", "WeCom reports that 会话内容存档 is not switched on."},
+		Words{"请重做第 1 步与第 5 步：设置开启范围，确认消息加密公钥已填写，然后点击「立即开启」。", "Redo steps 1 and 5: choose the members, check that the public key is set, and switch the service on."},
+	},
+	Cause(archive.CauseRate): {
+		Words{"接口调用过于频繁，企业微信已限制调用。", "WeCom limits our calls because they are too frequent."},
+		Words{"无需处理，系统会降低调用频率并自动继续。如果有其他程序使用同一个 Secret，请停用这些程序。", "No action is needed. The archive slows down and continues. If other programs use the same Secret, stop them."},
+	},
+	Cause(archive.CauseShare): {
+		Words{"该企业的 Secret 近期多次被企业微信拒绝，系统已暂停尝试。", "WeCom refused too many Secrets of this company recently. The next try waits."},
+		Words{"请核对第 2 步的 Secret，如有误，请更正并保存。到下次尝试时间（见设置页，接口字段为 secret.next_try），系统会自动重试。", "Check the Secret of step 2 and save the right one. The archive tries it automatically when the wait is over; the set-up shows the time as secret.next_try."},
+	},
+	Cause(archive.CauseBudget): {
+		Words{"近期企业微信拒绝 Secret 的次数过多（各企业合计）。为避免 IP 地址被企业微信封禁，系统已暂停尝试新的 Secret。", "WeCom refused too many Secrets lately. The archive pauses so that WeCom does not ban its address."},
+		Words{"请确认第 2 步的 Secret 正确，系统稍后会自动重试。", "Check that the Secret of step 2 is correct. The archive tries again later."},
+	},
+	Cause(archive.CauseNetwork): {
+		Words{"无法连接企业微信。", "WeCom is unreachable."},
+		Words{"系统会自动重试。如果问题持续，请联系运维人员检查网络与代理。", "The archive tries again. If the trouble persists, operations should check the network and the proxy."},
+	},
+	Cause(archive.CauseBusy): {
+		Words{"企业微信系统繁忙。", "WeCom is busy."},
+		Words{"无需处理，系统会自动重试。", "No action is needed. The archive tries again."},
+	},
+	Cause(archive.CauseTLS): {
+		Words{"无法与企业微信建立加密连接：证书校验失败。", "No encrypted connection to WeCom is possible: certificate check failed."},
+		Words{"请联系运维人员检查系统时间和根证书，并确认没有代理在解密 HTTPS 流量。", "Operations should check the clock, the root certificates, and any proxy that decrypts TLS."},
+	},
+	Cause(archive.CauseLibraryMissing): {
+		Words{"无法加载企业微信的会话内容存档 SDK。", "WeCom's library cannot be loaded."},
+		Words{"请联系运维人员检查部署中名为 finance-sdk 的 Lambda 层。", "Operations should check the finance-sdk layer of the deployment."},
+	},
+	Cause(archive.CauseLibraryCrash): {
+		Words{"企业微信的会话内容存档 SDK 崩溃、无响应或返回异常。", "WeCom's library crashed, hung, or gave an invalid answer."},
+		Words{"系统会自动重试，消息不会因此丢失。如果问题持续，请联系运维人员。", "The archive tries again, and no message is lost. If the trouble persists, contact operations."},
+	},
+	Cause(archive.CauseBadAnswer): {
+		Words{"企业微信返回的内容格式不正确。", "WeCom's answer has an invalid format."},
+		Words{"系统会自动重试。如果问题持续，请联系运维人员。", "The archive tries again. If the trouble persists, contact operations."},
+	},
+	Cause(archive.CauseRecordTooLarge): {
+		Words{"有一条记录过大，无法获取。系统会跳过它，继续获取后面的记录。", "A record is too large to fetch. The archive is skipping it."},
+		Words{"无需处理。这条记录会在存档台账中记为「缺口」（企业微信未能提供的记录）。", "No action is needed. The ledger records the record as a gap."},
+	},
+	Cause(archive.CauseUnknownResponse): {
+		Words{"企业微信返回了未知的错误码。", "WeCom answered with an unknown code."},
+		Words{"系统会自动重试。如果问题持续，请将错误码提供给运维人员。", "The archive tries again. If the trouble persists, send support the code."},
+	},
+}
+
 // appTexts say the same as the texts of a cause, with the remedy at the self-built
 // app.
 var appTexts = map[Cause]Text{
@@ -218,14 +314,15 @@ var appTexts = map[Cause]Text{
 	},
 }
 
-// bare is what the text of a cause says without a fact that not every such case has:
-// WeCom's answer named no address, or every waiting file is late.
-var bare = map[Cause]struct {
+// bare is what a text says without a fact that not every such case has: WeCom's answer
+// named no address, or every waiting file is late. The key is the text with the fact.
+var bare = map[Words]struct {
 	without Fact
 	what    Words
 }{
-	Cause(archive.CauseTrustedIP): {FactFromIP, Words{"企业微信拒绝了从系统出口 IP 地址发出的自建应用接口请求。", "WeCom refused our address for the self-built app."}},
-	CauseFilesShort:               {FactUntil, Words{"{count} 个文件尚未下载，其中一些可能已被企业微信删除。", "Files not fetched yet: {count}. WeCom may have deleted some of them."}},
+	answers[Cause(archive.CauseTrustedIP)].What:  {FactFromIP, Words{"企业微信拒绝了来自系统出口 IP 地址的请求。", "WeCom refused our address."}},
+	appTexts[Cause(archive.CauseTrustedIP)].What: {FactFromIP, Words{"企业微信拒绝了从系统出口 IP 地址发出的自建应用接口请求。", "WeCom refused our address for the self-built app."}},
+	texts[CauseFilesShort].What:                  {FactUntil, Words{"{count} 个文件尚未下载，其中一些可能已被企业微信删除。", "Files not fetched yet: {count}. WeCom may have deleted some of them."}},
 }
 
 // Names of the facts, for people.

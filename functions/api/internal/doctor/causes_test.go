@@ -81,7 +81,7 @@ func TestThePageTestsShowEveryCause(t *testing.T) {
 				r.Op, r.Code, r.Native = "GetChatData", 10000, true
 			}
 			if cause == "trusted_ip" {
-				r.FromIP = "203.0.113.9"
+				r.FromIP = "198.51.100.1"
 			}
 			for _, lang := range []problem.Language{problem.Chinese, problem.English} {
 				shows := api.Show(r, time.Time{}, lang)
@@ -94,10 +94,14 @@ func TestThePageTestsShowEveryCause(t *testing.T) {
 			}
 		}
 	}
+	unknown, _ := doctor.TextOf(doctor.CheckPulls, "unknown_error", nil)
 	for file, name := range map[string]string{"doctor/doctor.go": "Cause", "trouble.go": "Cause", "message.go": "Reason"} {
 		for _, cause := range apitest.Constants(t, "../../../../shared/archive/"+file, name) {
 			if !shown[doctor.Cause(cause)] && cause != "no_key" { // the doctor calls it version_unmatched
 				t.Errorf("%s of %s is missing", cause, file)
+			}
+			if text, _ := doctor.TextOf(doctor.CheckPulls, doctor.Cause(cause), facts); shown[doctor.Cause(cause)] && text == unknown && cause != "unknown_error" {
+				t.Errorf("%s of %s has no text", cause, file)
 			}
 		}
 	}

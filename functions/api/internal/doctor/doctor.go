@@ -134,19 +134,11 @@ func show(r doctor.Result, since time.Time, lang problem.Language) checkJSON {
 	}
 	if r.Cause != "" {
 		j.Cause = &r.Cause
-		what, fix := texts(r.Check, r.Cause, r.Evidence, r.FromIP, lang)
+		text, _ := doctor.TextOf(r.Check, r.Cause, r.Evidence)
+		what, fix := problem.Words(text.What).In(lang, nil), problem.Words(text.Remedy).In(lang, nil)
 		j.What, j.Fix = &what, &fix
 	}
 	return j
-}
-
-// texts says what a cause means and what a person does about it.
-func texts(check doctor.Check, cause doctor.Cause, evidence []doctor.Evidence, ip string, lang problem.Language) (what, fix string) {
-	t, ok := doctor.TextOf(check, cause, evidence)
-	if !ok {
-		return problem.Trouble(string(cause), lang, problem.Args{"from_ip": ip})
-	}
-	return problem.Words(t.What).In(lang, nil), problem.Words(t.Remedy).In(lang, nil)
 }
 
 func textOrNull(w doctor.Words, lang problem.Language) *string {
@@ -224,13 +216,8 @@ func showChange(ch doctor.Change, lang problem.Language) changeJSON {
 	}
 	if ch.Now != "" {
 		j.Cause = &ch.Now
-		ip := ""
-		for _, e := range ch.Evidence {
-			if e.Fact == doctor.FactFromIP {
-				ip = e.Value
-			}
-		}
-		what, _ := texts(ch.Check, ch.Now, ch.Evidence, ip, lang)
+		text, _ := doctor.TextOf(ch.Check, ch.Now, ch.Evidence)
+		what := problem.Words(text.What).In(lang, nil)
 		j.What = &what
 	}
 	return j

@@ -4,6 +4,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
+	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 )
 
 // Trouble is why WeCom does not answer us, and what a person does about it.
@@ -22,9 +23,17 @@ type Trouble struct {
 
 // ShowTrouble writes a trouble of the archive in a language.
 func ShowTrouble(t archive.Trouble, lang problem.Language) *Trouble {
-	what, remedy := problem.Trouble(string(t.Cause), lang, problem.Args{"from_ip": t.FromIP})
+	return showTrouble(doctor.CheckPulls, t, lang)
+}
+
+func showTrouble(check doctor.Check, t archive.Trouble, lang problem.Language) *Trouble {
+	var evidence []doctor.Evidence
+	if t.FromIP != "" {
+		evidence = append(evidence, doctor.Evidence{Fact: doctor.FactFromIP, Value: t.FromIP})
+	}
+	text, _ := doctor.TextOf(check, doctor.Cause(t.Cause), evidence)
 	j := &Trouble{
-		Cause: t.Cause, What: what, Remedy: remedy, Op: t.Op, Code: t.Code, Native: t.Native, FromIP: TextOrNull(t.FromIP),
+		Cause: t.Cause, What: problem.Words(text.What).In(lang, nil), Remedy: problem.Words(text.Remedy).In(lang, nil), Op: t.Op, Code: t.Code, Native: t.Native, FromIP: TextOrNull(t.FromIP),
 		Since: Moment(t.Since), At: Moment(t.At),
 	}
 	if step := t.Cause.Step(); step != 0 {
@@ -36,10 +45,11 @@ func ShowTrouble(t archive.Trouble, lang problem.Language) *Trouble {
 // ShowAccessTrouble writes a trouble with the remedy of the access: for the
 // self-built app, the remedy is in the seventh step.
 func ShowAccessTrouble(access directory.Access, t archive.Trouble, lang problem.Language) *Trouble {
-	j := ShowTrouble(t, lang)
-	if step := access.Step(t.Cause); step == directory.AppStep {
-		j.Step = &step
-		j.What, j.Remedy = problem.AppTrouble(string(t.Cause), lang, problem.Args{"from_ip": t.FromIP})
+	step := access.Step(t.Cause)
+	if step != directory.AppStep {
+		return ShowTrouble(t, lang)
 	}
+	j := showTrouble(doctor.CheckApp, t, lang)
+	j.Step = &step
 	return j
 }

@@ -14,10 +14,5 @@ func Sentences() map[string][2]string {
 	for k, v := range remedies {
 		add("remedy "+string(k), v)
 	}
-	for k, v := range troubles {
-		add("trouble "+k+" what", v.what)
-		add("trouble "+k+" remedy", v.remedy)
-	}
-	add("trouble trusted_ip, address unknown", addressUnknown)
 	return all
 }

@@ -1,7 +1,7 @@
 // Package problem holds the texts that the API shows to people, in Chinese and
-// English: RFC 9457 problems, the mistakes of a request, and the troubles of a
-// corp. Programs read the codes beside the texts. The codes are part of the API
-// and do not change.
+// English: RFC 9457 problems and the mistakes of a request. Programs read the codes
+// beside the texts. The codes are part of the API and do not change. The texts of a
+// corp's troubles are the doctor's.
 package problem
 
 import (
@@ -218,33 +218,6 @@ const (
 	Token     Rule = "token"
 	JSON      Rule = "json"
 )
-
-// Trouble says what a cause (the value of an archive.Cause) means and what a
-// person does about it. Args: from_ip, empty if WeCom named no address.
-func Trouble(cause string, l Language, args Args) (what, remedy string) {
-	t, ok := troubles[cause]
-	if !ok {
-		t = troubles["unknown_error"]
-	}
-	if args["from_ip"] == "" && cause == "trusted_ip" {
-		t.what = addressUnknown
-	}
-	return t.what.in(l, args), t.remedy.in(l, args)
-}
-
-// AppTrouble is Trouble for an access of the self-built app, whose remedies are
-// in the seventh set-up step. Args: from_ip.
-func AppTrouble(cause string, l Language, args Args) (what, remedy string) {
-	var evidence []doctor.Evidence
-	if ip := args["from_ip"]; ip != "" {
-		evidence = append(evidence, doctor.Evidence{Fact: doctor.FactFromIP, Value: ip})
-	}
-	t, ok := doctor.TextOf(doctor.CheckApp, doctor.Cause(cause), evidence)
-	if !ok {
-		return Trouble(cause, l, args)
-	}
-	return Words(t.What).In(l, nil), Words(t.Remedy).In(l, nil)
-}
 
 // Words is a text of the doctor in both languages.
 type Words doctor.Words

@@ -9,7 +9,6 @@ import (
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
-	"github.com/yunduo-scrm/archive/shared/archive/doctor"
 	"github.com/yunduo-scrm/archive/shared/rsakey"
 )
 
@@ -35,43 +34,6 @@ func TestEverySentenceIsInBothLanguages(t *testing.T) {
 
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 
-// No text of a trouble shows the place of a value that WeCom did not give.
-func TestTroublesWithoutAnAddress(t *testing.T) {
-	for _, cause := range apitest.Constants(t, "../../../../shared/archive/trouble.go", "Cause") {
-		for _, lang := range []problem.Language{problem.Chinese, problem.English} {
-			for _, ip := range []string{"", "203.0.113.9"} {
-				what, remedy := problem.Trouble(cause, lang, problem.Args{"from_ip": ip})
-				appWhat, appRemedy := problem.AppTrouble(cause, lang, problem.Args{"from_ip": ip})
-				for _, s := range []string{what, remedy, appWhat, appRemedy} {
-					if s == "" || strings.ContainsAny(s, "{}") || strings.Contains(s, "  ") || strings.Contains(s, "address .") || strings.Contains(s, "地址 的") {
-						t.Errorf("%s from %q: got %q", cause, ip, s)
-					}
-				}
-				if shown := strings.Contains(what+appWhat, "203.0.113.9"); cause == "trusted_ip" && shown != (ip != "") {
-					t.Errorf("%s from %q: got %q and %q", cause, ip, what, appWhat)
-				}
-			}
-		}
-	}
-}
-
-// A company registers with the corpid of its token. So the remedy for a wrong corpid
-// names the token's claim.
-func TestAWrongCorpidIsCorrectedAtTheSignIn(t *testing.T) {
-	for _, lang := range []problem.Language{problem.Chinese, problem.English} {
-		_, remedy := problem.Trouble("corpid", lang, nil)
-		_, app := problem.AppTrouble("corpid", lang, nil)
-		for _, s := range []string{remedy, app} {
-			if !strings.Contains(s, "声明 corp，") && !strings.Contains(s, "claim corp,") {
-				t.Errorf("got %q, without the claim", s)
-			}
-		}
-	}
-	if !doctor.Cause("corpid").Operators() {
-		t.Error("the company's admin is said to have the remedy")
-	}
-}
-
 func TestEveryConstantHasItsSentences(t *testing.T) {
 	all := problem.Sentences()
 	for _, k := range apitest.Constants(t, "problem.go", "Kind") {
@@ -85,11 +47,6 @@ func TestEveryConstantHasItsSentences(t *testing.T) {
 	for _, m := range apitest.Constants(t, "texts.go", "Remedy") {
 		if _, ok := all["remedy "+m]; !ok {
 			t.Errorf("remedy %s has no text", m)
-		}
-	}
-	for _, c := range apitest.Constants(t, "../../../../shared/archive/trouble.go", "Cause") {
-		if _, ok := all["trouble "+c+" what"]; !ok {
-			t.Errorf("cause %s has no text", c)
 		}
 	}
 	for _, r := range apitest.Constants(t, "../../../../shared/rsakey/pair.go", "Rule") {
@@ -138,15 +95,5 @@ func TestProblemInBothLanguages(t *testing.T) {
 	}
 	if got, want := p.Error(), "invalid-request limit:range"; got != want {
 		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
-func TestTrouble(t *testing.T) {
-	what, remedy := problem.Trouble("trusted_ip", problem.English, problem.Args{"from_ip": "203.0.113.9"})
-	if !strings.Contains(what, "203.0.113.9") || !strings.Contains(remedy, "step 4") {
-		t.Errorf("got %q, %q", what, remedy)
-	}
-	if what, _ := problem.Trouble("brand_new", problem.Chinese, nil); what == "" {
-		t.Error("an unknown cause has no text")
 	}
 }
