@@ -1002,7 +1002,7 @@ int GetMediaData(WeWorkFinanceSdk_t *sdk, const char *indexbuf, const char *sdkF
 	if (refusal.errcode)
 		errcode = refusal.errcode;
 	char finish[8], index[256] = "", marker[64];
-	if (!code && header(&a, "X-Marker", marker, sizeof marker))
+	if (!code && !refusal.errcode && header(&a, "X-Marker", marker, sizeof marker))
 		code = misbehave(marker, strlen(marker));
 	if (code) {
 		;
