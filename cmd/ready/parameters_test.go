@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/BurntSushi/toml"
@@ -85,6 +86,95 @@ func TestParametersCanBeTakenBack(t *testing.T) {
 		if got, sent := written(t, all["prod"])["AlarmEmail"]; !sent || got != want {
 			t.Errorf("%s: got %q, %t, want %q", text, got, sent, want)
 		}
+	}
+}
+
+// other is a valid value of each parameter that is not its default. Where the value needs
+// others beside it, those follow as parameter_overrides has them.
+var other = map[string][]string{
+	"Architecture":              {"arm64"},
+	"DomainName":                {"archive.yunduo.com", "CertificateArn=" + certificate},
+	"CertificateArn":            {certificate, "DomainName=archive.yunduo.com"},
+	"PublicUrl":                 {"https://proxy.yunduo.com"},
+	"JwtIssuer":                 {"https://other.yunduo.com/realm"},
+	"JwtAudience":               {"archive"},
+	"AllowedOrigins":            {"https://scrm.yunduo.com,http://localhost:5173"},
+	"ConsoleClientId":           {"console"},
+	"ConsoleScopes":             {"openid offline_access archive/read"},
+	"ConsoleParents":            {"https://scrm.yunduo.com"},
+	"LoginOrigins":              {"https://token.yunduo.com"},
+	"NatZones":                  {"two"},
+	"AddressAllocationA":        {"eipalloc-0123456789abcdef0/203.0.113.9"},
+	"AddressAllocationB":        {"eipalloc-0123456789abcdef1/203.0.113.10", "NatZones=announce-two"},
+	"VpcCidr":                   {"172.20.0.0/16"},
+	"Zones":                     {"us-east-1b,us-east-1c"},
+	"TrustedIps":                {"203.0.113.9;203.0.113.10", "VpcId=vpc-01234567 SubnetIds=subnet-01234567"},
+	"VpcId":                     {"vpc-0123456789abcdef0", "TrustedIps=203.0.113.9 SubnetIds=subnet-01234567"},
+	"SubnetIds":                 {"subnet-01234567,subnet-76543210", "TrustedIps=203.0.113.9 VpcId=vpc-01234567"},
+	"WecomProxy":                {"socks5://10.0.0.1:1080"},
+	"DecodeIdentity":            {"archive/identity"},
+	"JournalLock":               {"GOVERNANCE", "JournalLockDays=7"},
+	"JournalLockDays":           {"1825", "JournalLock=COMPLIANCE"},
+	"MessagesClass":             {"infrequent"},
+	"MessagesBackup":            {"none"},
+	"Keys":                      {"one"},
+	"BreakGlassRole":            {"arn:aws:iam::123456789012:role/ops/break-glass"},
+	"PermissionsBoundary":       {"arn:aws:iam::123456789012:policy/boundary"},
+	"Trail":                     {"existing"},
+	"LogDays":                   {"365"},
+	"AlarmEmail":                {"archive@yunduo.com"},
+	"Alarms":                    {"essential"},
+	"Announcements":             {"none"},
+	"Companies":                 {"500"},
+	"RequestsPerSecond":         {"20"},
+	"CallbackRequestsPerSecond": {"200"},
+	"ApiConcurrency":            {"20"},
+	"PullConcurrency":           {"20"},
+	"DecodeConcurrency":         {"40"},
+	"MediaConcurrency":          {"20"},
+	"ReserveConcurrency":        {"false"},
+	"AccountConcurrency":        {"10"},
+	"DispatchMemory":            {"512"},
+	"PullMemory":                {"2048"},
+	"DecodeMemory":              {"3538"},
+	"MediaMemory":               {"1769"},
+}
+
+const certificate = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+
+// A value of a parameter is of use only if the whole check accepts it.
+func TestCheckAcceptsEveryParameter(t *testing.T) {
+	source, err := os.ReadFile(root + "/template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared, err := template.Parameters(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := slices.Sorted(maps.Keys(other)), slices.Sorted(maps.Keys(declared)); !slices.Equal(got, want) {
+		t.Errorf("got values of %v, want one of each of the template's: %v", got, want)
+	}
+	for name, value := range other {
+		t.Run(name, func(t *testing.T) {
+			if value[0] == declared[name].Default {
+				t.Errorf("got the default %q, want another value", value[0])
+			}
+			e := deploy.Block{Name: "prod-global", Stack: "archive", Region: "us-east-1", Parameters: map[string]string{"JwtIssuer": "https://login.yunduo.com"}}
+			for _, more := range value[1:] {
+				for pair := range strings.FieldsSeq(more) {
+					other, text, _ := strings.Cut(pair, "=")
+					e.Parameters[other] = text
+				}
+			}
+			e.Parameters[name] = value[0]
+			library := "x86_64"
+			if name == "Architecture" {
+				library = value[0]
+			}
+			_, err := check(repository(t, library), e)
+			wantError(t, err)
+		})
 	}
 }
 

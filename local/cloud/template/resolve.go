@@ -214,6 +214,11 @@ func (r *resolver) call(at, name string, arg any) any {
 		if parts, ok := r.resolve(at, list[1]).([]any); ok {
 			return join(parts, fmt.Sprint(list[0]))
 		}
+	case name == "Fn::Select" && len(list) == 2:
+		parts, _ := r.resolve(at, list[1]).([]any)
+		if i, err := strconv.Atoi(fmt.Sprint(list[0])); err == nil && i >= 0 && i < len(parts) {
+			return parts[i]
+		}
 	}
 	r.fail(at, "%s of %v unsupported", name, arg)
 	return ""

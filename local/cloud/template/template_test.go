@@ -37,6 +37,7 @@ Resources:
           TOPIC: !Ref News
           WHO: !Sub "${Who} in ${AWS::Region} of ${AWS::Partition}, ${!literal}, ${Jobs.Arn}"
           EXTRA: !If [HasExtra, !Ref Extra, !Ref AWS::NoValue]
+          SECOND: !If [HasOrigins, !Select [1, !Split [",", !Ref Origins]], !Ref AWS::NoValue]
       Policies: [{Statement: !Unheard [of]}]
       Events:
         Jobs:
@@ -137,8 +138,10 @@ func TestReadConditionTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := got.Functions[0].Environment["EXTRA"]; v != "more" {
-		t.Errorf("EXTRA: got %q, want more", v)
+	for name, want := range map[string]string{"EXTRA": "more", "SECOND": "https://b"} {
+		if v := got.Functions[0].Environment[name]; v != want {
+			t.Errorf("%s: got %q, want %s", name, v, want)
+		}
 	}
 	want := template.CORS{
 		Origins: []string{"https://a", "https://b"}, Methods: []string{"GET"}, Headers: []string{"a", "b"}, Expose: []string{"c"}, MaxAge: time.Minute,
@@ -158,6 +161,7 @@ func TestReadRefuses(t *testing.T) {
 		"parameter unknown":       {"Who: {Type: String}", "Whom: {Type: String, Default: x}", "Who: is not declared"},
 		"unknown reference":       {"!Ref Things", "!Ref Nothing", `"Nothing" not declared`},
 		"unknown function":        {"!Ref Things", "!ImportValue x", "Fn::ImportValue"},
+		"no such part":            {"!Ref Things", `!Select [2, !Split [",", "a,b"]]`, "Fn::Select"},
 		"cron":                    {"rate(5 minutes)", "cron(0 1 * * ? *)", "not a rate"},
 		"unknown event":           {"Type: Schedule", "Type: SNS", `"SNS" unsupported`},
 		"unknown authorizer":      {"Method: ANY, Auth: {Authorizer: Jwt}", "Method: ANY, Auth: {Authorizer: NONE}", "not declared in the API: NONE"},
