@@ -73,7 +73,6 @@ func TestEveryParameterIsDeployed(t *testing.T) {
 // A parameter that was set once can be set to empty, and to its default by
 // removing its line.
 func TestParametersCanBeTakenBack(t *testing.T) {
-	const block = "[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\nparameter_overrides = "
 	for text, want := range map[string]string{
 		`"JwtAudience=other AlarmEmail=a@yunduo.cn"`: "a@yunduo.cn",
 		`'AlarmEmail=""'`:     "",
@@ -140,9 +139,13 @@ var other = map[string][]string{
 	"MediaMemory":               {"1769"},
 }
 
+// block is a block of samconfig.toml up to its parameters.
+const block = "[prod.global.parameters]\nregion = \"us-east-1\"\nstack_name = \"a\"\nparameter_overrides = "
+
 const certificate = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 
-// A value of a parameter is of use only if the whole check accepts it.
+// A value of a parameter is of use only if it can be written in samconfig.toml, the
+// whole check accepts it, and SAM gets it as it was written.
 func TestCheckAcceptsEveryParameter(t *testing.T) {
 	source, err := os.ReadFile(root + "/template.yaml")
 	if err != nil {
@@ -160,20 +163,23 @@ func TestCheckAcceptsEveryParameter(t *testing.T) {
 			if value[0] == declared[name].Default {
 				t.Errorf("got the default %q, want another value", value[0])
 			}
-			e := deploy.Block{Name: "prod-global", Stack: "archive", Region: "us-east-1", Parameters: map[string]string{"JwtIssuer": "https://login.yunduo.com"}}
-			for _, more := range value[1:] {
-				for pair := range strings.FieldsSeq(more) {
-					other, text, _ := strings.Cut(pair, "=")
-					e.Parameters[other] = text
-				}
+			pairs := append([]string{name + `="` + value[0] + `"`}, value[1:]...)
+			if name != "JwtIssuer" {
+				pairs = append(pairs, "JwtIssuer=https://login.yunduo.com")
 			}
-			e.Parameters[name] = value[0]
+			all, err := deploy.Blocks([]byte(block + "'" + strings.Join(pairs, " ") + "'"))
+			if err != nil {
+				t.Fatal(err)
+			}
 			library := "x86_64"
 			if name == "Architecture" {
 				library = value[0]
 			}
-			_, err := check(repository(t, library), e)
+			_, err = check(repository(t, library), all["prod"])
 			wantError(t, err)
+			if got := written(t, all["prod"])[name]; got != value[0] {
+				t.Errorf("got %q for SAM, want %q", got, value[0])
+			}
 		})
 	}
 }

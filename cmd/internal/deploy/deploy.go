@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -50,7 +51,7 @@ func Blocks(source []byte) (map[string]Block, error) {
 		e.Stack, _ = global["stack_name"].(string)
 		e.Region, _ = global["region"].(string)
 		overrides, _ := global["parameter_overrides"].(string)
-		for _, pair := range strings.Fields(overrides) {
+		for _, pair := range pair.FindAllString(overrides, -1) {
 			if err := e.set(pair); err != nil {
 				return nil, fmt.Errorf("samconfig.toml: %s: %w", name, err)
 			}
@@ -101,8 +102,12 @@ func Choose(all map[string]Block, name string) (Block, error) {
 	return e, nil
 }
 
-// set adds a pair of parameter_overrides. An empty value is written Name="".
-// SAM ignores Name= without a word, so set refuses it.
+// pair finds the pairs of parameter_overrides. Blanks separate them, as for SAM; a
+// value in double quotes may have blanks.
+var pair = regexp.MustCompile(`(?:"[^"]*"|\S)+`)
+
+// set adds a pair of parameter_overrides. An empty value is written Name="", and one
+// with blanks Name="a b". SAM ignores Name= without a word, so set refuses it.
 func (e Block) set(pair string) error {
 	name, value, ok := strings.Cut(pair, "=")
 	switch {
@@ -110,10 +115,11 @@ func (e Block) set(pair string) error {
 		return fmt.Errorf("%q is no Name=Value", pair)
 	case value == "":
 		return fmt.Errorf("%s= has no value: write %s=\"\" for the empty value", name, name)
-	case value == `""`:
-		value = ""
-	case strings.ContainsAny(value, `"'\`):
-		return fmt.Errorf("%s: write the value without quotes and backslashes", name)
+	case len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"':
+		value = value[1 : len(value)-1]
+	}
+	if strings.ContainsAny(value, `"'\`) {
+		return fmt.Errorf("%s: write the value without quotes and backslashes; only double quotes around the whole value are possible", name)
 	}
 	if _, twice := e.Parameters[name]; twice {
 		return fmt.Errorf("%s is set twice", name)

@@ -16,7 +16,10 @@ func TestEnvironmentsRefusesMistakes(t *testing.T) {
 		"set twice":       {head + `"A=1 A=2"`, "A is set twice"},
 		"no name":         {head + `"A"`, `"A" is no Name=Value`},
 		"no value":        {head + `"A="`, `write A="" for the empty value`},
-		"quotes":          {head + `'A="x"'`, "without quotes"},
+		"quotes":          {head + `'A=x"y"'`, "without quotes"},
+		"quotes within":   {head + `'A="x"y"z"'`, "without quotes"},
+		"single quotes":   {head + `"A='x y'"`, "without quotes"},
+		"half a quote":    {head + `'A="x y'`, "without quotes"},
 		"profile":         {"[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\n[prod.deploy.parameters]\nprofile = \"x\"", "set AWS_PROFILE instead"},
 		"overruled":       {"[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\n[prod.deploy.parameters]\nstack_name = \"b\"", "deploy sets stack_name"},
 		"another command": {"[prod.deploy.parameters]\nregion = \"x\"", "is missing"},
@@ -27,8 +30,8 @@ func TestEnvironmentsRefusesMistakes(t *testing.T) {
 			}
 		})
 	}
-	got, err := deploy.Blocks([]byte(head + `'A=1 B=x=y C=""'`))
-	if want := map[string]string{"A": "1", "B": "x=y", "C": ""}; err != nil || !maps.Equal(got["prod"].Parameters, want) {
+	got, err := deploy.Blocks([]byte(head + `'A=1 B=x=y C="" D="x y" E="z"'`))
+	if want := map[string]string{"A": "1", "B": "x=y", "C": "", "D": "x y", "E": "z"}; err != nil || !maps.Equal(got["prod"].Parameters, want) {
 		t.Errorf("got %v and %v, want %v", got, err, want)
 	}
 }
