@@ -887,7 +887,9 @@ func TestScheduleOfDispatch(t *testing.T) {
 }
 
 // Every alarm notifies the topic of its start and its end, and names a section of
-// the runbooks. Every section belongs to an alarm.
+// the runbooks. Every section belongs to an alarm. Name and heading are the logical
+// id, by which an operator finds the section; only the alarm of the second NAT gateway
+// is in the section of the first.
 func TestAlarmsHaveRunbooks(t *testing.T) {
 	b, err := os.ReadFile(root + "/docs/runbooks.md")
 	if err != nil {
@@ -913,6 +915,13 @@ func TestAlarmsHaveRunbooks(t *testing.T) {
 			continue
 		}
 		named[m[1]] = true
+		name := strings.TrimSuffix(id, "Alarm")
+		if got, want := readable(p["AlarmName"]), "${AWS::StackName}-"+name; got != want {
+			t.Errorf("%s: got the name %s, want %s", id, got, want)
+		}
+		if want := strings.TrimPrefix(name, "Second"); m[1] != want {
+			t.Errorf("%s: got the section %s, want %s", id, m[1], want)
+		}
 		optional := s.Translated.Resources[id].Condition == "AllAlarms"
 		if strings.Contains(string(b), "\n## "+m[1]+"\n**Means.** (*all*) ") != optional {
 			t.Errorf("docs/runbooks.md: %s: want (*all*) at the beginning exactly if the alarm needs Alarms=all", m[1])
