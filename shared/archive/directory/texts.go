@@ -22,7 +22,7 @@ func Visible(s string) string {
 }
 
 // Picture returns the address of a picture with https, because a page may load no
-// other; empty for a text that is no such address.
+// other; empty for a text that is no such address, or one with a password.
 func Picture(s string) string {
 	scheme, rest, ok := strings.Cut(strings.TrimSpace(s), "//")
 	switch strings.ToLower(scheme) {
@@ -30,10 +30,14 @@ func Picture(s string) string {
 	default:
 		return ""
 	}
-	if !ok || rest == "" || strings.ContainsAny(rest[:1], "/?#") || strings.ContainsFunc(rest, unicode.IsSpace) {
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	if !ok || host == "" || strings.Contains(host, "@") || strings.ContainsFunc(rest, unicode.IsSpace) {
 		return ""
 	}
-	return "https://" + rest
+	return "https://" + strings.TrimSuffix(host, ":80") + rest[len(host):]
 }
 
 // Damaged reports whether an id holds characters that no id has. Another person may

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
@@ -104,7 +105,7 @@ func (g *given) id(in *input.Input) string {
 	case g.seen[id]:
 		in.Reject("id", problem.Repeated, problem.RemedyRepeated, nil)
 	case directory.Damaged(id):
-		in.Reject("id", problem.Form, problem.RemedyObject, nil)
+		in.Reject("id", problem.Form, problem.RemedyCharacters, nil)
 	}
 	g.seen[id] = true
 	return id
@@ -156,6 +157,8 @@ func name(in *input.Input) string {
 		in.Reject("name", problem.Type, problem.RemedyString, nil)
 	case strings.TrimSpace(s) == "":
 		in.Reject("name", problem.Form, problem.RemedyName, nil)
+	case strings.TrimFunc(s, func(r rune) bool { return r == utf8.RuneError || unicode.IsSpace(r) }) == "":
+		in.Reject("name", problem.Form, problem.RemedyCharacters, nil) // it would replace a good name
 	case utf8.RuneCountInString(s) > maxPersonName:
 		in.Reject("name", problem.Length, problem.RemedyLength, lengthTo(maxPersonName))
 	}
@@ -181,15 +184,16 @@ func lengthTo(most int) problem.Args {
 	return problem.Args{"min": "1", "max": strconv.Itoa(most)}
 }
 
-// readable reads a text, or a number in its written form, as a screen shows it.
+// readable reads a text, or a number in its written form, as a screen shows it. The
+// replacement character stands for bytes that were not UTF-8.
 func readable(in *input.Input, field string) (string, bool) {
 	s, number, ok := in.TextOrNumber(field)
 	if number {
 		in.Change(field, problem.Type, problem.RemedyString, nil)
 	}
 	visible := directory.Visible(s)
-	if visible != s {
-		in.Change(field, problem.Form, problem.RemedyName, nil)
+	if visible != s || strings.ContainsRune(s, utf8.RuneError) {
+		in.Change(field, problem.Form, problem.RemedyCharacters, nil)
 	}
 	return visible, ok
 }

@@ -284,6 +284,11 @@ func (in *Input) Entries(field string, most int, known []string) []*Input {
 	for _, raw := range in.List(field, most) {
 		entry := &Input{}
 		entry.ReadBody(raw, known)
+		for i := range entry.mistakes {
+			if entry.mistakes[i].Rule == problem.JSON {
+				entry.mistakes[i].Remedy = problem.RemedyEntry
+			}
+		}
 		list = append(list, entry)
 	}
 	return list

@@ -205,6 +205,8 @@ const (
 	RemedyQuery        Remedy = "query"
 	RemedyLength       Remedy = "length" // min, max
 	RemedyName         Remedy = "name"
+	RemedyCharacters   Remedy = "characters"
+	RemedyEntry        Remedy = "entry"
 	RemedySecret       Remedy = "secret"
 	RemedyVersion      Remedy = "version"
 	RemedyKeyID        Remedy = "key_id"
@@ -264,6 +266,8 @@ var remedies = map[Remedy]words{
 	RemedyQuery:        {"查询参数编码有误，请使用百分号编码（「+」应写作 %2B）。", "The query string is not percent-encoded correctly (a '+' is written %2B)."},
 	RemedyLength:       {"长度应为 {min} 到 {max} 个字符。", "Give {min} to {max} characters."},
 	RemedyName:         {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
+	RemedyCharacters:   {"文本中有无法显示的字符。请使用 UTF-8 编码，并去掉换行等控制字符。", "The text has characters that cannot be shown. Send it in UTF-8, without control characters and line breaks."},
+	RemedyEntry:        {"此项应为一个 JSON 对象。", "This entry must be a JSON object."},
 	RemedySecret:       {"Secret 只能包含英文字母、数字和半角符号，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
 	RemedyVersion:      {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
 	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，见 GET …/setup 返回的 keys。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},
