@@ -1,6 +1,11 @@
 package archive
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
 
 // CallbackKind names one of the two callbacks of a corp. Each has pairs of its
 // own.
@@ -134,6 +139,18 @@ func (e Event) At() time.Time {
 		return e.SentAt
 	}
 	return e.ArrivedAt
+}
+
+// Place is the place of the event in the list of its day. All deliveries of an event that
+// are listed on one day have the same place. First come the events that were sent on
+// that day, in the order of SentAt, then the others.
+func (e Event) Place() string {
+	sent := "late"
+	if DayOf(e.SentAt) == DayOf(e.At()) {
+		sent = fmt.Sprintf("%011d", e.SentAt.Unix())
+	}
+	sum := sha256.Sum256(append([]byte(e.Type+"\n"), e.Body...))
+	return sent + "#" + hex.EncodeToString(sum[:8])
 }
 
 // Size is the number of bytes that count towards [Event.Bounds].

@@ -12,6 +12,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
 
@@ -27,7 +28,7 @@ func TestCorpsAreStrangers(t *testing.T) {
 	set, err := s.KeySet(ctx, corp)
 	must(t, err)
 	check(t, "KeySet", set, archive.KeySet{})
-	events, err := s.Events(ctx, corp, archive.DayOf(start))
+	events, err := archivetest.AllEvents(ctx, s, corp, archive.DayOf(start))
 	must(t, err)
 	check(t, "Events", len(events), 0)
 	must(t, s.CreateCorp(ctx, archive.Corp{ID: corp, Name: "ours"}))
@@ -214,17 +215,41 @@ func TestEvents(t *testing.T) {
 		return archive.Event{Type: typ, SentAt: at, ArrivedAt: at.Add(time.Second), Body: []byte(body), Signature: "s", Timestamp: "1", Nonce: "n", Encrypted: "e"}
 	}
 	first, second, third := event("z#/类", 0, "<a/>"), event("a", 1, "<b/>"), event("a", 2, "<c/>")
-	for _, e := range []archive.Event{third, second, first, event("a", 30, "<b/>")} {
+	again := second
+	again.ArrivedAt = again.ArrivedAt.Add(2 * time.Hour)
+	for _, e := range []archive.Event{third, second, first, again} {
 		record(t, s, corp, e)
 	}
 	tomorrow := event("a", 24*60, "<b/>")
 	record(t, s, corp, tomorrow)
-	got, err := s.Events(ctx, corp, day)
+	got, err := archivetest.AllEvents(ctx, s, corp, day)
 	must(t, err)
 	check(t, "events in the order of their times, each once", got, []archive.Event{first, second, third})
-	got, err = s.Events(ctx, corp, archive.DayOf(tomorrow.At()))
+	got, err = archivetest.AllEvents(ctx, s, corp, archive.DayOf(tomorrow.At()))
 	must(t, err)
 	check(t, "next day", got, []archive.Event{tomorrow})
+}
+
+// A page of a day full of events reads its own events, and not the whole day.
+func TestAPageOfEventsReadsNoOthers(t *testing.T) {
+	var read float64
+	s := dynamostore.NewCorps(client(t), awstest.Table(t, "CorpsTable"), dynamostore.WithCapacity(func(_, _ string, _, rcu float64) { read += rcu }))
+	const events, page = 60, 5
+	for i := range events {
+		at := start.Add(time.Duration(i) * time.Second)
+		record(t, s, corp, archive.Event{Type: "e", SentAt: at, ArrivedAt: at, Body: make([]byte, 4096)})
+	}
+	all, err := archivetest.AllEvents(t.Context(), s, corp, archive.DayOf(start))
+	must(t, err)
+	check(t, "events", len(all), events)
+	whole := read
+	read = 0
+	for _, err := range s.Events(t.Context(), corp, archive.DayOf(start), all[29].Place(), page) {
+		must(t, err)
+	}
+	if most := whole*page/events + 1; read > most { // a request is charged in whole units
+		t.Errorf("%d of %d events: the store read %v units, want at most %v", page, events, read, most)
+	}
 }
 
 // A day takes its number of events, also from callers at once, and counts the
@@ -247,7 +272,7 @@ func TestEventsOfADayAreBounded(t *testing.T) {
 		})
 	}
 	must(t, group.Wait())
-	events, err := s.Events(t.Context(), corp, day)
+	events, err := archivetest.AllEvents(t.Context(), s, corp, day)
 	must(t, err)
 	check(t, "stored", len(events), left)
 	count, err := s.EventCount(t.Context(), corp, day)

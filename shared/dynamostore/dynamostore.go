@@ -13,7 +13,7 @@
 //	          <corp>            keys#version#<version>          a binding
 //	          <corp>            keyquota                        the bounds of its keys, and the imports so far
 //	          <corp>            callback#<kind>                 which callback pairs are accepted, and the pairs, sealed
-//	          <corp>            event#<day>#<type>#<digest>     a callback event
+//	          <corp>            event#<day>#<place>             a callback event
 //	          <corp>            eventcount#<day>                how many events arrived
 //	ledger    <corp>#chain      head                            the end of the chain
 //	          <corp>#chain      row#<after>                     a page or a gap

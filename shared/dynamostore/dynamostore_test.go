@@ -14,6 +14,7 @@ import (
 
 	"github.com/yunduo-scrm/archive/local/aws/awstest"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/dynamostore"
 )
@@ -150,7 +151,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 	t.Run("event", func(t *testing.T) {
 		s, want := newCorps(t), fill[archive.Event]()
 		record(t, s, corp, want)
-		got, err := s.Events(ctx, corp, archive.DayOf(want.At()))
+		got, err := archivetest.AllEvents(ctx, s, corp, archive.DayOf(want.At()))
 		must(t, err)
 		check(t, "events", got, []archive.Event{want})
 	})

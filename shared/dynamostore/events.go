@@ -2,11 +2,9 @@ package dynamostore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -155,9 +153,7 @@ func (c *Corps) noteCallback(ctx context.Context, id string, kind archive.Callba
 // the event stored first stays, and the count too. An event without room on the
 // day of its arrival is only counted, and stored is false.
 func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (stored bool, _ error) {
-	sum := sha256.Sum256(e.Body)
-	sk := eventPrefix + string(archive.DayOf(e.At())) + "#" + part(e.Type) + "#" + hex.EncodeToString(sum[:8])
-	it, err := encode(id, sk, eventItem(e))
+	it, err := encode(id, eventPrefix+string(archive.DayOf(e.At()))+"#"+e.Place(), eventItem(e))
 	if err != nil {
 		return false, err
 	}
@@ -189,17 +185,25 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 	return stored, nil
 }
 
-// Events lists the events of a Beijing day in the order of their times.
-func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
-	all, err := collect(c.query(ctx, c.client, startingWith(id, eventPrefix+string(day)+"#")), func(it item) (archive.Event, error) {
-		e, err := readItem[eventItem](it)
-		return archive.Event(e), err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list events of corp %s: %w", id, err)
+// Events lists at most limit events of a Beijing day behind a place, in the
+// order of [archive.Event.Place].
+func (c *Corps) Events(ctx context.Context, id string, day archive.Day, place string, limit int) iter.Seq2[archive.Event, error] {
+	return func(yield func(archive.Event, error) bool) {
+		prefix := eventPrefix + string(day) + "#"
+		for it, err := range c.first(ctx, c.client, limit, within(id, after(prefix, prefix+keysEnd, prefix+place), prefix+keysEnd)) {
+			var e eventItem
+			if err == nil {
+				e, err = readItem[eventItem](it)
+			}
+			if err != nil {
+				yield(archive.Event{}, fmt.Errorf("list events of corp %s: %w", id, err))
+				return
+			}
+			if !yield(archive.Event(e), nil) {
+				return
+			}
+		}
 	}
-	slices.SortStableFunc(all, func(a, b archive.Event) int { return a.At().Compare(b.At()) })
-	return all, nil
 }
 
 // EventCount counts the events that arrived on a Beijing day.

@@ -430,7 +430,7 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 		defer c.mu.Unlock()
 		i := c.of(id)
 		for _, old := range i.events {
-			if archive.DayOf(old.At()) == archive.DayOf(e.At()) && old.Type == e.Type && bytes.Equal(old.Body, e.Body) {
+			if archive.DayOf(old.At()) == archive.DayOf(e.At()) && old.Place() == e.Place() {
 				stored = true
 				return nil
 			}
@@ -452,21 +452,31 @@ func (c *Corps) RecordEvent(ctx context.Context, id string, e archive.Event) (st
 	return stored && err == nil, err
 }
 
-// Events lists the events of a day in the order of their times.
-func (c *Corps) Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error) {
-	return read(ctx, c.faults, "Corps.Events", id, func() ([]archive.Event, error) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		var events []archive.Event
-		for _, e := range c.of(id).events {
-			if archive.DayOf(e.At()) == day {
-				e.Body = bytes.Clone(e.Body)
-				events = append(events, e)
+// Events lists at most limit events of a day behind a place.
+func (c *Corps) Events(ctx context.Context, id string, day archive.Day, place string, limit int) iter.Seq2[archive.Event, error] {
+	return func(yield func(archive.Event, error) bool) {
+		events, err := read(ctx, c.faults, "Corps.Events", id, func() ([]archive.Event, error) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			var events []archive.Event
+			for _, e := range c.of(id).events {
+				if archive.DayOf(e.At()) == day && e.Place() > place {
+					e.Body = bytes.Clone(e.Body)
+					events = append(events, e)
+				}
+			}
+			slices.SortFunc(events, func(a, b archive.Event) int { return strings.Compare(a.Place(), b.Place()) })
+			return events[:min(limit, len(events))], nil
+		})
+		for _, e := range events {
+			if !yield(e, nil) {
+				return
 			}
 		}
-		slices.SortStableFunc(events, func(a, b archive.Event) int { return a.At().Compare(b.At()) })
-		return events, nil
-	})
+		if err != nil {
+			yield(archive.Event{}, err)
+		}
+	}
 }
 
 // EventCount counts the events that arrived on a day.

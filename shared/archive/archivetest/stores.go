@@ -2,6 +2,7 @@ package archivetest
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -72,7 +73,7 @@ type CorpStore interface {
 	NoteEvent(ctx context.Context, id string, kind archive.CallbackKind, at time.Time, from string) error
 	NoteRefused(ctx context.Context, id string, kind archive.CallbackKind, cb archive.Callback) error
 	RecordEvent(ctx context.Context, id string, e archive.Event) (stored bool, _ error)
-	Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error)
+	Events(ctx context.Context, id string, day archive.Day, place string, limit int) iter.Seq2[archive.Event, error]
 	EventCount(ctx context.Context, id string, day archive.Day) (archive.EventCount, error)
 }
 

@@ -1,8 +1,12 @@
 package archivetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -329,6 +333,27 @@ func corpsCallbackPairs(t *testing.T, c CorpStore) {
 	fails(t, "noted before there is one", c.NoteEvent(t.Context(), corpFor(t, 2), archive.ArchiveCallback, epoch, ""), archive.ErrNotFound)
 }
 
+// inPlace puts events of a day into the order of their places.
+func inPlace(events ...archive.Event) []archive.Event {
+	slices.SortFunc(events, func(a, b archive.Event) int { return strings.Compare(a.Place(), b.Place()) })
+	return events
+}
+
+// AllEvents are the events of a day.
+func AllEvents(ctx context.Context, c CorpStore, corp string, day archive.Day) ([]archive.Event, error) {
+	return allOf(c.Events(ctx, corp, day, "", archive.MaxEvents))
+}
+
+func allOf[T any](values iter.Seq2[T, error]) (all []T, _ error) {
+	for v, err := range values {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
 func corpsEvents(t *testing.T, c CorpStore) {
 	corp, other := create(t, c, corpFor(t, 1)), create(t, c, corpFor(t, 2))
 	event := func(kind, body string, sent, arrived time.Duration) archive.Event {
@@ -356,12 +381,17 @@ func corpsEvents(t *testing.T, c CorpStore) {
 	}
 	for at, want := range map[time.Time][]archive.Event{
 		epoch:              {first, second, third},
-		epoch.Add(day):     {late, ahead, undated},
+		epoch.Add(day):     inPlace(late, ahead, undated),
 		epoch.Add(9 * day): nil,
 	} {
-		got, err := c.Events(t.Context(), corp.ID, archive.DayOf(at))
+		got, err := AllEvents(t.Context(), c, corp.ID, archive.DayOf(at))
 		ok(t, err)
 		same(t, "events of "+string(archive.DayOf(at)), got, want)
+		for i := range want { // behind each of them
+			one, err := allOf(c.Events(t.Context(), corp.ID, archive.DayOf(at), want[i].Place(), 1))
+			ok(t, err)
+			same(t, "the event behind", one, append([]archive.Event(nil), want[i+1:min(i+2, len(want))]...))
+		}
 		count, err := c.EventCount(t.Context(), corp.ID, archive.DayOf(at))
 		ok(t, err)
 		sum := archive.EventCount{Stored: len(want)}
@@ -370,7 +400,7 @@ func corpsEvents(t *testing.T, c CorpStore) {
 		}
 		same(t, "count of "+string(archive.DayOf(at)), count, sum)
 	}
-	if got, err := c.Events(t.Context(), other.ID, archive.DayOf(epoch)); err != nil || len(got) != 0 {
+	if got, err := AllEvents(t.Context(), c, other.ID, archive.DayOf(epoch)); err != nil || len(got) != 0 {
 		t.Errorf("another corp: got %d events, error %v, want 0", len(got), err)
 	}
 }

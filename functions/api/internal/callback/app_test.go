@@ -11,6 +11,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/callback"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -76,7 +77,7 @@ func TestAppCallback(t *testing.T) {
 			t.Errorf("%.100s: got log %s, want a warning with the type of the event", odd, said)
 		}
 	}
-	events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(w.Now())) // of their arrival: they are weeks old
+	events, err := archivetest.AllEvents(t.Context(), w.Corps, w.Corp, archive.DayOf(w.Now())) // of their arrival: they are weeks old
 	if err != nil || len(events) != 7 {
 		t.Errorf("got %d events of the day, error %v, want 7", len(events), err)
 	}

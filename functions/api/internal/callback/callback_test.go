@@ -19,6 +19,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/local/wecom/envelope"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/archivetest"
 	"github.com/yunduo-scrm/archive/shared/msgcrypt"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
@@ -146,7 +147,7 @@ func TestNotifyRequestsOnePull(t *testing.T) {
 	if err != nil || !c.CallbackAt.Equal(w.Now()) {
 		t.Errorf("callback noted at %v, %v, want %v", c.CallbackAt, err, w.Now())
 	}
-	if events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(w.Now())); err != nil || len(events) != 0 {
+	if events, err := archivetest.AllEvents(t.Context(), w.Corps, w.Corp, archive.DayOf(w.Now())); err != nil || len(events) != 0 {
 		t.Errorf("notify events are recorded: %d, %v", len(events), err)
 	}
 }
@@ -261,7 +262,7 @@ func TestEventsBeyondTheBoundAreCounted(t *testing.T) {
 	}
 	w.Pass(24 * time.Hour)
 	w.Do(post(t, w.Corp, apitest.Pair, large(99))).Want(200)
-	if events, err := w.Corps.Events(t.Context(), w.Corp, archive.DayOf(w.Now())); err != nil || len(events) != 1 {
+	if events, err := archivetest.AllEvents(t.Context(), w.Corps, w.Corp, archive.DayOf(w.Now())); err != nil || len(events) != 1 {
 		t.Errorf("the next day: got %d events, error %v, want 1", len(events), err)
 	}
 }

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/directory"
@@ -55,8 +56,9 @@ type Names interface {
 
 // EventStore reads callback events.
 type EventStore interface {
-	// Events lists a day's events in the order of At.
-	Events(ctx context.Context, id string, day archive.Day) ([]archive.Event, error)
+	// Events lists at most limit events of a day behind a place, in the order of
+	// [archive.Event.Place]. The list begins at the empty place.
+	Events(ctx context.Context, id string, day archive.Day, place string, limit int) iter.Seq2[archive.Event, error]
 	// EventCount counts the events that arrived on a day.
 	EventCount(ctx context.Context, id string, day archive.Day) (archive.EventCount, error)
 }
