@@ -52,7 +52,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await page.getByText('这是密钥文件的内容').waitFor()
   await keys.press('Control+a')
   await keys.insertText(`  ${secret}\n`)
-  await page.getByText('首尾的空格和换行会自动去除').waitFor()
+  await page.getByText('首尾的空格、换行和引号会自动去除').waitFor()
   await keys.press('Enter')
   await page.getByText(secret.slice(0, 4)).waitFor()
   assert.equal(await page.getByText(secret).count(), 0, 'the page shows a saved secret')

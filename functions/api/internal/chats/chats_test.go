@@ -557,7 +557,9 @@ func TestLimitedReaders(t *testing.T) {
 		}
 		return strings.Join(got, " ")
 	}
-	w.Get(limited("lin.hua"), "/v1/corps/"+w.Corp+"/conversations?member=zhao").WantProblem(403, "forbidden")
+	for _, colleague := range []string{"member=zhao", "external_contact=zhao", "member=zhao&external_contact=wmA", "member=lin.hua&external_contact=zhao"} {
+		w.Get(limited("lin.hua"), "/v1/corps/"+w.Corp+"/conversations?"+colleague).WantProblem(403, "forbidden")
+	}
 	for _, tc := range []struct{ name, query, want string }{
 		{"her own", "member=lin.hua", "room:lin.hua+wmA+zhao@28 single:lin.hua+wmA@32"},
 		{"of a customer", "external_contact=wmA", "room:lin.hua+wmA+zhao@28 single:lin.hua+wmA@32"},

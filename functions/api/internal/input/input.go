@@ -197,11 +197,13 @@ func (in *Input) Text(field string, minLen, maxLen int) (string, bool) {
 }
 
 // Pasted is [Input.Text] for a value that a person copies from another page: it
-// leaves out blanks, line breaks, byte order marks and other invisible characters
-// around the value, and reports whether there were any.
+// leaves out blanks, line breaks, byte order marks and other invisible characters, and
+// quotation marks, around the value, and reports whether there were any.
 func (in *Input) Pasted(field string, minLen, maxLen int) (text string, trimmed, ok bool) {
 	whole, ok := in.Text(field, 0, MaxBody)
-	text = strings.TrimFunc(whole, func(r rune) bool { return unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf) })
+	text = strings.TrimFunc(whole, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.In(r, unicode.Cc, unicode.Cf) || strings.ContainsRune("\"'`“”‘’「」＂＇", r)
+	})
 	return text, text != whole, ok && in.length(field, text, minLen, maxLen)
 }
 

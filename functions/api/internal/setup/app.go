@@ -22,8 +22,8 @@ type appJSON struct {
 	Secret     *secretJSON   `json:"secret"`
 	TrustedIPs []string      `json:"trusted_ips"`
 	Callback   *callbackJSON `json:"callback"`
-	// Trimmed names the fields of the request that had blanks around them, which were
-	// removed. Only the answer to a save has it.
+	// Trimmed names the fields of the request that had blanks or quotation marks
+	// around them, which were removed. Only the answer to a save has it.
 	Trimmed []string `json:"trimmed,omitzero"`
 }
 
@@ -76,7 +76,7 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	if ok && !visibleASCII.MatchString(text) {
 		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
-	agent, ok := c.Text("agent_id", 1, maxAgentID)
+	agent, agentTrimmed, ok := c.Pasted("agent_id", 1, maxAgentID)
 	if ok && strings.ContainsFunc(agent, func(r rune) bool { return r < '0' || r > '9' }) {
 		c.Reject("agent_id", problem.Form, problem.RemedyAgent, nil)
 	}
@@ -97,7 +97,10 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 		return output.Answer{}, err
 	}
 	if j.Trimmed = []string{}; trimmed {
-		j.Trimmed = []string{"secret"}
+		j.Trimmed = append(j.Trimmed, "secret")
+	}
+	if agentTrimmed {
+		j.Trimmed = append(j.Trimmed, "agent_id")
 	}
 	return output.JSON(200, j)
 }

@@ -339,7 +339,7 @@ func TestSecretsAreTrimmed(t *testing.T) {
 		"/setup": func() (secret.Value, error) { return w.Secrets.ArchiveSecret(t.Context(), w.Corp) },
 		"/app":   func() (secret.Value, error) { return w.Secrets.AppSecret(t.Context(), w.Corp) },
 	} {
-		for i, around := range [][2]string{{"", ""}, {" ", "\t"}, {"\ufeff", "\r\n"}, {"\u3000", "\u00a0"}, {"\u200b\u2060", " \n \ufeff"}, {"\u202a\u00ad", "\u202c\x00"}, {strings.Repeat(" ", 200), ""}} {
+		for i, around := range [][2]string{{"", ""}, {" ", "\t"}, {"\ufeff", "\r\n"}, {"\u3000", "\u00a0"}, {"\u200b\u2060", " \n \ufeff"}, {"\u202a\u00ad", "\u202c\x00"}, {`"`, `"`}, {"“", "” "}, {strings.Repeat(" ", 200), ""}} {
 			body := map[string]any{"secret": around[0] + aSecret + around[1]}
 			saved := apitest.Into[struct{ Trimmed []string }](w.Send(w.As(session.Admin), "PUT", "/v1/corps/"+w.Corp+path, body).Want(200))
 			if got, err := stored(); err != nil || !got.Equal(secret.New(aSecret)) {

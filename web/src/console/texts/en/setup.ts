@@ -95,7 +95,7 @@ export default {
     hint: 'The Secret of the page 会话内容存档, not that of a self-built app.',
     replace: 'Replace the Secret',
     current: 'Saved Secret',
-    trimmed: 'Blanks and line breaks around it are removed.',
+    trimmed: 'Blanks, line breaks and quotation marks around it are removed.',
     wrong: {
       pem: 'This is the content of a key file (PEM), not the Secret. The public key belongs to step 3.',
       aes: 'This is the EncodingAESKey of step 5, not the Secret.',

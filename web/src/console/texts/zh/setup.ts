@@ -93,7 +93,7 @@ export default {
     hint: '「会话内容存档」页面上的 Secret，不是自建应用的 Secret。',
     replace: '替换 Secret',
     current: '已保存的 Secret',
-    trimmed: '首尾的空格和换行会自动去除。',
+    trimmed: '首尾的空格、换行和引号会自动去除。',
     wrong: {
       pem: '这是密钥文件的内容（PEM），不是 Secret。公钥在第 3 步使用。',
       aes: '这是第 5 步的 EncodingAESKey，不是 Secret。',
