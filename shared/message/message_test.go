@@ -37,6 +37,7 @@ func TestParse(t *testing.T) {
 		{"receivers in a string", `{"from":"a","tolist":"[\"0042\",{\"userid\":\"wm1\"}]"}`, message.Fields{From: "a", ToList: []string{"0042", "wm1"}}, true},
 		{"receivers in one text", `{"from":"a","tolist":"0042|wm1"}`, message.Fields{From: "a", ToList: []string{"0042", "wm1"}}, true},
 		{"a receiver without an id", `{"from":"a","tolist":["0042",{"name":"林"}]}`, message.Fields{From: "a", Unplaced: true}, true},
+		{"a receiver of two people", `{"from":"a","tolist":[{"userid":"0042","external_userid":"wm1"}]}`, message.Fields{From: "a", Unplaced: true}, true},
 		{"a receiver that is null", `{"from":"a","tolist":["0042",null]}`, message.Fields{From: "a", Unplaced: true}, true},
 		{"other spellings", `{"msgId":"m","toList":["b"],"roomId":"wr1","msg_time":1767225600123}`, message.Fields{MsgID: "m", ToList: []string{"b"}, RoomID: "wr1", Time: 1767225600123}, true},
 		{"receivers in lists", `{"from":"a","tolist":[["0042"]]}`, message.Fields{From: "a", Unplaced: true}, true},

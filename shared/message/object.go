@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"math"
@@ -252,8 +253,9 @@ func readID(raw json.RawMessage) (id string, known bool) {
 		if !ok {
 			return "", false
 		}
-		id = o.str("userid", "external_userid", "open_userid", "memberid", "robot_id", "roomid", "chatid", "openid", "user", "id")
-		known = id != ""
+		external := o.str("external_userid")
+		id = cmp.Or(o.str("userid"), external, o.str("open_userid", "memberid", "robot_id", "roomid", "chatid", "openid", "user", "id"))
+		known = id != "" && (external == "" || external == id) // an entry of two people names neither
 	}
 	return strings.TrimSpace(id), known
 }

@@ -109,8 +109,8 @@ func (c Caller) MayOverlook(roles []Role) bool {
 }
 
 // idsIn reads the ids in a claim: separated by blanks, commas or the like, in API
-// Gateway's form of an array, "[a b]", or as the JSON text of a string or an
-// array.
+// Gateway's form of an array, "[a b]", as the JSON text of a string or an array, or
+// in quotation marks.
 func idsIn(claim string) []string {
 	var text string
 	if json.Unmarshal([]byte(claim), &text) == nil {
@@ -118,7 +118,7 @@ func idsIn(claim string) []string {
 	}
 	var list []json.RawMessage
 	if json.Unmarshal([]byte(claim), &list) != nil {
-		return split(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(claim), "["), "]"))
+		return split(claim)
 	}
 	var ids []string
 	for _, entry := range list {
@@ -131,7 +131,7 @@ func idsIn(claim string) []string {
 
 func split(ids string) []string {
 	// No userid and no role holds one of these.
-	return strings.FieldsFunc(ids, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",，;；|、", r) })
+	return strings.FieldsFunc(ids, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",，;；|、[]\"'“”", r) })
 }
 
 // Sees reports whether the caller may see a message.

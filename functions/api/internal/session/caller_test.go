@@ -19,6 +19,7 @@ func TestStaffOfAToken(t *testing.T) {
 		"[lin.hua 0042]": both, "[lin.hua, 0042]": both, " [lin.hua] ": {"lin.hua"}, "[0042]": {"0042"},
 		`["lin.hua","0042"]`: both, "[ \"lin.hua\",\n\"0042\" ]": both, `"lin.hua"`: {"lin.hua"}, `"lin.hua,0042"`: both, `["lin.hua 0042"]`: both,
 		`"[\"lin.hua\",\"0042\"]"`: both, "[42]": {"42"}, "42": {"42"}, "1.5e9": {"1.5e9"},
+		"['lin.hua','0042']": both, `['lin.hua', "0042"`: both, `"['lin.hua']"`: {"lin.hua"},
 		"": nil, " ": nil, "[]": nil, `""`: nil, `[""]`: nil, ",": nil,
 		"* lin.hua": {"*", "lin.hua"}, "**": {"**"},
 	} {
