@@ -258,8 +258,8 @@ export interface paths {
          * Import a private key that was used before.
          * @description The archive stores the key and never shows it again. The imported key does not become the offered key. The replay in
          *     the answer tries the key on the records set aside. `replay` is null if another replay of the corp runs: the records
-         *     set aside are tried after it. Importing a key that is stored already changes at most its 版本号, and tries the key again
-         *     unless a message has proved it. After a 500 the key may be stored; import it again. A company imports 20 keys a day and
+         *     set aside are tried after it. Importing a key that is stored already changes at most its 版本号; it starts no replay,
+         *     unless a crash kept the first one from being started. After a 500 the key may be stored; import it again. A company imports 20 keys a day and
          *     100 in all (409, `imports-today` and `imports-used`); an operator can raise both.
          */
         post: operations["importKey"];
@@ -604,8 +604,8 @@ export interface paths {
         /**
          * List members, external contacts and robots.
          * @description With `ids`, the answer lists these ids in the requested order. The archive then requests from WeCom the names that are
-         *     absent or older than a week; they arrive some seconds later. Without `ids`, the answer lists all known people, page
-         *     by page, and the archive requests no names.
+         *     absent or older than a week; they arrive some seconds later. It requests no name of an id that no message names. Without
+         *     `ids`, the answer lists all known people, page by page, and the archive requests no names.
          */
         get: operations["listContacts"];
         /**
@@ -1093,9 +1093,11 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the callback events of a day, oldest first.
-         * @description The list holds every event except `msgaudit_notify`, which only announces messages. Of each company, 10,000 events or
-         *     16 MiB of events a day are stored, and half as much again of consents; `dropped` counts further ones.
+         * List the callback events of a day.
+         * @description First come the events that were sent on that day, in the order of the time that they state; then, in no order, others
+         *     that arrived on it. The list holds every event except `msgaudit_notify`, which only announces messages. Of each
+         *     company, 10,000 events or 16 MiB of events a day are stored, and half as much again of consents; `dropped` counts
+         *     further ones.
          */
         get: operations["listEvents"];
         put?: never;
@@ -1762,8 +1764,8 @@ export interface components {
         } | unknown | unknown;
         /** @description 16 to 128 visible ASCII characters. Blanks, line breaks and byte order marks around them are left out, and `trimmed` in the answer says so. */
         PastedSecret: string;
-        /** @description Fields that had blanks, line breaks or byte order marks around them, which were removed before saving. */
-        Trimmed: "secret"[];
+        /** @description Fields that had blanks, line breaks, byte order marks or quotation marks around them, which were removed before saving. */
+        Trimmed: ("secret" | "agent_id")[];
         CallbackRotation: {
             /**
              * @description End the old pair at once.
@@ -2285,7 +2287,7 @@ export interface components {
         AppInput: {
             /** @description The Secret of the self-built app. */
             secret: components["schemas"]["PastedSecret"];
-            /** @description The AgentId of the app, for information only. An absent agent_id keeps the saved value. */
+            /** @description The AgentId of the app: up to 20 digits, for information only. What surrounds a Secret is removed here too. An absent agent_id keeps the saved value. */
             agent_id?: string;
         };
         /**
