@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -36,9 +38,13 @@ func documents(in inputs) (map[string][]string, error) {
 		parts[i] = longTable(b, bills[region])
 	}
 	parts[2] = sources(in.measured.Values)
+	floors, err := in.floorTable()
+	if err != nil {
+		return nil, err
+	}
 	return map[string][]string{
 		"docs/cost.md": append([]string{
-			floorTable(books[global]), messagesTable(books[global], books[china]), pollTable(books[global], books[china]),
+			floors, messagesTable(books[global], books[china]), pollTable(books[global], books[china]),
 		}, parts[:]...),
 		"README.md":       {shortTable("en", bills)},
 		"README.zh-CN.md": {shortTable("zh", bills)},
@@ -145,8 +151,14 @@ func floorRows(b *book) []floorRow {
 	return rows
 }
 
-func floorTable(b *book) string {
+// floorTable shows the floor in us-east-1, and what it begins with in the other
+// regions.
+func (in inputs) floorTable() (string, error) {
 	var out strings.Builder
+	b, err := in.book(global)
+	if err != nil {
+		return "", err
+	}
 	fmt.Fprintf(&out, "| %s a month | |\n|---|---:|\n", b.currency)
 	for _, r := range floorRows(b) {
 		if r.adds {
@@ -155,7 +167,20 @@ func floorTable(b *book) string {
 			fmt.Fprintf(&out, "| **%s**%s | **%.1f** |\n", r.name, r.details, r.cost)
 		}
 	}
-	return out.String()
+	for _, region := range slices.Sorted(maps.Keys(in.prices.Regions)) {
+		if region == global {
+			continue
+		}
+		if b, err = in.book(region); err != nil {
+			return "", err
+		}
+		rows := floorRows(b)
+		fmt.Fprintf(&out, "| the first two rows in `%s`, %s | %.1f, %.1f |\n", region, b.currency, rows[0].cost, rows[1].cost)
+		if err := b.missing(); err != nil {
+			return "", err
+		}
+	}
+	return out.String(), nil
 }
 
 // messagesTable shows what the parameters of the table of messages save, for the
