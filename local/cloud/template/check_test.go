@@ -123,8 +123,17 @@ func TestEveryParameterIsDescribed(t *testing.T) {
 		if !p.Bounded {
 			t.Errorf("%s: pattern, list and maximum are missing", name)
 		}
-		if p.Pattern && p.Constraint == "" {
+		if !p.Pattern {
+			continue
+		}
+		if p.Constraint == "" {
 			t.Errorf("%s: pattern without ConstraintDescription", name)
+		}
+		o := options()
+		o.Parameters = map[string]string{"JwtIssuer": "https://login.example.com"}
+		o.Parameters[name] = "\n"
+		if err := template.Check(source, o); err == nil || !strings.HasSuffix(err.Error(), `"\n" does not match: `+p.Constraint) {
+			t.Errorf("%s: got %v, want the constraint: %s", name, err, p.Constraint)
 		}
 	}
 }

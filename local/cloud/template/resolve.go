@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -129,7 +130,8 @@ func (r *resolver) setParameters() {
 			if re, err := regexp.Compile("^(?:" + pattern + ")$"); err != nil {
 				r.fail("parameter "+name, "AllowedPattern: %w", err)
 			} else if !re.MatchString(text) {
-				r.fail("parameter "+name, "%q does not match %s", text, pattern)
+				constraint, _ := object(d)["ConstraintDescription"].(string)
+				r.fail("parameter "+name, "%q does not match: %s", text, cmp.Or(constraint, pattern))
 			}
 		}
 		if allowed, ok := object(d)["AllowedValues"].([]any); ok && !slices.ContainsFunc(allowed, func(v any) bool { return fmt.Sprint(v) == text }) {
