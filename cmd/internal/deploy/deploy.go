@@ -50,7 +50,10 @@ func Blocks(source []byte) (map[string]Block, error) {
 		e := Block{Name: name, Parameters: map[string]string{}}
 		e.Stack, _ = global["stack_name"].(string)
 		e.Region, _ = global["region"].(string)
-		overrides, _ := global["parameter_overrides"].(string)
+		overrides, ok := global["parameter_overrides"].(string)
+		if !ok && global["parameter_overrides"] != nil {
+			return nil, fmt.Errorf("samconfig.toml: %s: parameter_overrides is a list or table: write it as a string of pairs Name=Value", name)
+		}
 		for _, pair := range pair.FindAllString(overrides, -1) {
 			if err := e.set(pair); err != nil {
 				return nil, fmt.Errorf("samconfig.toml: %s: %w", name, err)

@@ -20,6 +20,8 @@ func TestEnvironmentsRefusesMistakes(t *testing.T) {
 		"quotes within":   {head + `'A="x"y"z"'`, "without quotes"},
 		"single quotes":   {head + `"A='x y'"`, "without quotes"},
 		"half a quote":    {head + `'A="x y'`, "without quotes"},
+		"list":            {head + `["A=1", "B=2"]`, "write it as a string"},
+		"table":           {head + `{A = "1"}`, "write it as a string"},
 		"profile":         {"[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\n[prod.deploy.parameters]\nprofile = \"x\"", "set AWS_PROFILE instead"},
 		"overruled":       {"[prod.global.parameters]\nregion = \"cn-north-1\"\nstack_name = \"a\"\n[prod.deploy.parameters]\nstack_name = \"b\"", "deploy sets stack_name"},
 		"another command": {"[prod.deploy.parameters]\nregion = \"x\"", "is missing"},
