@@ -43,15 +43,17 @@ func (r *resolver) checkBounds() {
 		if p["Type"] != "Number" {
 			continue
 		}
-		n, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			r.fail(at, "%q is not a number", text)
+		// CloudFormation would accept a fraction, and the service would refuse it half-way:
+		// every number of the template is one of days, runs, requests or megabytes.
+		n, err := strconv.Atoi(text)
+		if err != nil || strconv.Itoa(n) != text {
+			r.fail(at, "%q is not a number: want a whole number such as 20", text)
 			continue
 		}
-		if least, ok := p["MinValue"]; ok && n < numberOf(least) {
+		if least, ok := p["MinValue"]; ok && float64(n) < numberOf(least) {
 			r.fail(at, "%s is below %v", text, least)
 		}
-		if most, ok := p["MaxValue"]; ok && n > numberOf(most) {
+		if most, ok := p["MaxValue"]; ok && float64(n) > numberOf(most) {
 			r.fail(at, "%s is above %v", text, most)
 		}
 	}

@@ -83,6 +83,10 @@ func TestCheckDeployedTemplate(t *testing.T) {
 		"days beyond":                {map[string]string{"JournalLockDays": "36501"}, "JournalLockDays: 36501 is above"},
 		"days negative":              {map[string]string{"JournalLockDays": "-1"}, "JournalLockDays: -1 is below"},
 		"days are no number":         {map[string]string{"JournalLockDays": "many"}, `"many" is not a number`},
+		"half a day":                 {map[string]string{"JournalLock": "COMPLIANCE", "JournalLockDays": "1.5"}, `JournalLockDays: "1.5" is not a number: want a whole number`},
+		"half a run":                 {map[string]string{"ApiConcurrency": "2.5"}, `"2.5" is not a number`},
+		"exponent":                   {map[string]string{"RequestsPerSecond": "1e2"}, `"1e2" is not a number`},
+		"half a megabyte":            {map[string]string{"PullMemory": "1024.5"}, `"1024.5" is not a number`},
 		"days of logs":               {map[string]string{"LogDays": "45"}, "LogDays"},
 		"unknown parameter":          {map[string]string{"Trusted": "x"}, "Trusted: is not declared"},
 	} {
