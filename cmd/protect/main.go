@@ -12,16 +12,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
 	"github.com/yunduo-scrm/archive/cmd/internal/operator"
@@ -74,11 +71,11 @@ func protect(ctx context.Context, cfn stacks, env deploy.Block, policy string, o
 		return "", nil
 	}
 	found, err := cfn.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &env.Stack})
-	if missing(err) {
+	if operator.Missing(err) {
 		return fmt.Sprintf("%s is not deployed", env.Stack), nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("find the stack %s: %w", env.Stack, err)
+		return "", fmt.Errorf("find the stack %s: %w", env.Stack, operator.Explained(env, err))
 	}
 	if len(found.Stacks) == 1 && found.Stacks[0].StackStatus == types.StackStatusReviewInProgress {
 		return fmt.Sprintf("%s is not deployed", env.Stack), nil
@@ -96,11 +93,4 @@ func protect(ctx context.Context, cfn stacks, env deploy.Block, policy string, o
 		return fmt.Sprintf("%s is no longer protected: CloudFormation may now delete it, its tables, keys and addresses", env.Stack), nil
 	}
 	return fmt.Sprintf("%s is protected against deletion, and its stores and addresses against replacement", env.Stack), nil
-}
-
-// missing reports whether the stack does not exist. CloudFormation answers a
-// ValidationError that says so in words.
-func missing(err error) bool {
-	var answer smithy.APIError
-	return errors.As(err, &answer) && answer.ErrorCode() == "ValidationError" && strings.Contains(answer.ErrorMessage(), "does not exist")
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/yunduo-scrm/archive/cmd/internal/deploy"
+	"github.com/yunduo-scrm/archive/cmd/internal/operator"
 )
 
 // online asks AWS and the issuer whether a deployment of env would succeed. It only
@@ -64,7 +65,7 @@ func (o *online) note(format string, args ...any) {
 func (o *online) identity(ctx context.Context) error {
 	who, err := sts.NewFromConfig(o.config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return fmt.Errorf("AWS does not accept your credentials in %s: sign in (aws sso login), or set AWS_PROFILE: %w", o.env.Region, err)
+		return operator.SignIn(o.env, err)
 	}
 	me, err := arn.Parse(aws.ToString(who.Arn))
 	if err != nil {
@@ -96,12 +97,12 @@ func code(err error) string {
 // stack yet.
 func (o *online) stack(ctx context.Context) error {
 	found, err := cloudformation.NewFromConfig(o.config).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &o.env.Stack})
-	if code(err) == "ValidationError" {
+	if operator.Missing(err) {
 		o.first = true
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("look for the stack %s: %w", o.env.Stack, err)
+		return fmt.Errorf("look for the stack %s: %w", o.env.Stack, operator.Explained(o.env, err))
 	}
 	switch status := found.Stacks[0].StackStatus; {
 	case status == cfntypes.StackStatusReviewInProgress:
