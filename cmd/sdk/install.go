@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,19 @@ import (
 
 var goarch = map[string]string{"x86_64": "amd64", "arm64": "arm64"}
 
+// machines are the processors as ARCH names them.
+var machines = map[elf.Machine]string{elf.EM_X86_64: "x86_64", elf.EM_AARCH64: "arm64"}
+
+// processor is the library's, as ARCH names it. It is empty for a file that is for
+// neither; the worker says what such a file is.
+func (p vendorPackage) processor() string {
+	f, err := elf.NewFile(bytes.NewReader(p.library))
+	if err != nil {
+		return ""
+	}
+	return machines[f.Machine]
+}
+
 // install checks the library and moves it into the folder of its processor. It
 // writes the processor's name to the file arch, from which the Makefile takes
 // the default processor of a build, and the record of [recordOffline]. After a crash before the rename the old
@@ -28,6 +43,9 @@ func install(ctx context.Context, out io.Writer, p vendorPackage, worker, arch, 
 	}
 	if err := p.checkSums(); err != nil {
 		return err
+	}
+	if is := p.processor(); is != "" && is != arch {
+		return fmt.Errorf("the library is for %s, and ARCH is %s: fetch the vendor's package for %s, or run the same command with ARCH=%s", is, arch, arch, is)
 	}
 	// A rename needs one file system, so the temporary folder is below into.
 	dir := filepath.Join(into, arch)

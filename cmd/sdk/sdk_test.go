@@ -179,8 +179,8 @@ func TestInstallRefuses(t *testing.T) {
 		{"unknown library without consent", built.Library(t), "x86_64", "", "CONSENT=" + sha},
 		{"consent for another library", built.Library(t), "x86_64", armSHA, "another library"},
 		{"damaged package", pack(t, built.Library(t), strings.Repeat("0", 32)+"  libWeWorkFinanceSdk_C.so\n"), "x86_64", sha, "damaged"},
-		{"arm64 library for x86_64", forARM(t), "x86_64", armSHA, "EM_AARCH64"},
-		{"x86_64 library for arm64", built.Library(t), "arm64", sha, "EM_X86_64"},
+		{"arm64 library for x86_64", forARM(t), "x86_64", armSHA, "is for arm64, and ARCH is x86_64: fetch the vendor's package for x86_64, or run the same command with ARCH=arm64"},
+		{"x86_64 library for arm64", built.Library(t), "arm64", sha, "is for x86_64, and ARCH is arm64"},
 		{"library without one function", lacking(t), "x86_64", lackingSHA, "lacks GetMediaData"},
 		{"web page as library", page, "x86_64", "", page + " is neither the vendor's package, its folder, nor a shared object"},
 		{"text as package", text, "x86_64", "", text + " is neither the vendor's package, its folder, nor a shared object"},
@@ -278,6 +278,18 @@ func TestCheckRefusesALibraryWithoutOneFunction(t *testing.T) {
 	err := run(t.Context(), []string{"check", "-worker", built.Worker(t), lacking(t)}, &out)
 	if err == nil || !strings.Contains(err.Error(), "lacks GetMediaData") {
 		t.Errorf("got %v, want an error with the missing function", err)
+	}
+}
+
+func TestCheckRefusesALibraryOfAnotherProcessor(t *testing.T) {
+	library, processor := forARM(t), "arm64"
+	if runtime.GOARCH == "arm64" {
+		library, processor = built.Library(t, standin.ForMachine(elf.EM_X86_64)), "x86_64"
+	}
+	var out bytes.Buffer
+	err := run(t.Context(), []string{"check", "-worker", built.Worker(t), library}, &out)
+	if want := "the library is for " + processor + ", which this machine is not: run make sdk-check"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want an error with %q", err, want)
 	}
 }
 
