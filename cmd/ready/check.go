@@ -45,6 +45,8 @@ func check(root string, e deploy.Block) (said []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	errs = append(errs, checkLibrary(filepath.Join(root, "layers", "finance-sdk", "lib"), processor))
+	if _, known := machines[processor]; known { // template.Check has refused any other
+		errs = append(errs, checkLibrary(filepath.Join(root, "layers", "finance-sdk", "lib"), processor))
+	}
 	return notes(e, processor), errors.Join(errs...)
 }

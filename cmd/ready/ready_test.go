@@ -82,6 +82,7 @@ func TestCheck(t *testing.T) {
 		{name: "address with zeros", library: "x86_64", change: ownNetworkOf("203.0.113.09", ""), want: []string{"203.0.113.09 is no public address"}},
 		{name: "port above 65535", library: "x86_64", change: ownNetworkOf("203.0.113.9", "http://10.0.0.1:65536"), want: []string{`port "65536" is no port number`}},
 		{name: "port of another rule", library: "x86_64", change: ownNetworkOf("203.0.113.9", "socks5://10.0.0.1:443"), want: []string{"another port than 443"}},
+		{name: "unknown processor", architecture: "amd64", library: "x86_64", want: []string{`Architecture: "amd64" is not one of [x86_64 arm64]`}},
 		{name: "unknown parameter", library: "x86_64", change: map[string]string{"Domain": "x"}, want: []string{"Domain: is not declared"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -99,6 +100,9 @@ func TestCheck(t *testing.T) {
 			maps.Copy(e.Parameters, c.change)
 			said, err := check(dir, e)
 			wantError(t, err, c.want...)
+			if err != nil && strings.Contains(err.Error(), "ARCH=amd64") {
+				t.Errorf("got %v, want no processor that make layer refuses", err)
+			}
 			if (len(said) > 0) != (c.architecture == "arm64") {
 				t.Errorf("notes: got %q, want one about arm64 in China only", said)
 			}
