@@ -51,14 +51,15 @@ func notes(e deploy.Block, processor string) (all []string) {
 	return all
 }
 
-// stackName is CloudFormation's rule.
-var stackName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,127}$`)
+// stackName is CloudFormation's rule, without capitals: S3 has none in the names of
+// buckets, which begin with the stack's, and IAM's policies compare letter for letter.
+var stackName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,127}$`)
 
 // checkNames finds names of functions and queues that begin with the stack's name
 // and are too long for their service.
 func checkNames(e deploy.Block, source []byte) error {
 	if !stackName.MatchString(e.Stack) {
-		return fmt.Errorf("stack_name %q: want a letter, then letters, digits and dashes", e.Stack)
+		return fmt.Errorf("stack_name %q: want a letter, then letters, digits and dashes, all in lower case", e.Stack)
 	}
 	s, err := template.Read(source, template.Options{StackName: e.Stack, Region: e.Region, Parameters: e.Parameters, QueueEndpoint: "https://sqs"})
 	if err != nil {

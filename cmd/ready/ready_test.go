@@ -77,6 +77,7 @@ func TestCheck(t *testing.T) {
 		{name: "longest name", stack: strings.Repeat("a", 55), library: "x86_64"},
 		{name: "name too long", stack: strings.Repeat("a", 57), library: "x86_64", want: []string{"is too long by 2"}},
 		{name: "invalid name", stack: "1st", library: "x86_64", want: []string{"want a letter"}},
+		{name: "capitals in the name", stack: "Archive", library: "x86_64", want: []string{"all in lower case"}},
 		{name: "own network", library: "x86_64", change: ownNetworkOf("203.0.113.9;203.0.113.10", "http://10.0.0.1:8081")},
 		{name: "private address", library: "x86_64", change: ownNetworkOf("203.0.113.9;10.0.0.1", ""), want: []string{"10.0.0.1 is no public address"}},
 		{name: "address with zeros", library: "x86_64", change: ownNetworkOf("203.0.113.09", ""), want: []string{"203.0.113.09 is no public address"}},
