@@ -177,11 +177,11 @@ PARAMETERS = $(BUILD)/parameters-$(ENV).toml
 SAM_DEPLOY = sam deploy --config-env "$(ENV)" --parameter-overrides "file://$(PARAMETERS)"
 
 define sam-build
-	@$(call operate,ready) $(if $(ONLINE),-online) "$(ENV)"
+	@$(call operate,ready) $(if $(ONLINE),-online,-living) -write "$(PARAMETERS)" "$(ENV)"
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
 	@$(MAKE) --no-print-directory web
 	@sam build --config-env "$(ENV)"
-	@$(call operate,ready) -built -living -write "$(PARAMETERS)" "$(ENV)"
+	@$(call operate,ready) -built "$(ENV)"
 endef
 
 .PHONY: deploy

@@ -123,18 +123,20 @@ func (o *online) stack(ctx context.Context) error {
 	for _, p := range found.Stacks[0].Parameters {
 		o.now[aws.ToString(p.ParameterKey)] = aws.ToString(p.ParameterValue)
 	}
-	o.guarded()
-	return o.fixed()
+	return errors.Join(o.guarded(aws.ToBool(found.Stacks[0].EnableTerminationProtection)), o.fixed())
 }
 
-// guarded notes each change that removes or replaces what stack-policy.json protects.
-// CloudFormation would refuse it, and roll the deployment back.
-func (o *online) guarded() {
+// guarded refuses each change that removes or replaces what stack-policy.json
+// protects: CloudFormation would refuse it half-way, and roll the deployment back. In
+// a stack that is not protected, it notes the change. make deploy and make unprotect
+// set both guards together, so termination protection tells of the policy too.
+func (o *online) guarded(protected bool) error {
 	if o.env.Stage() == "dev" {
-		return // make deploy protects no such stack
+		return nil // make deploy protects no such stack
 	}
 	changes := func(name string) bool { is, has := o.now[name]; return has && is != o.parameters[name] }
 	makes, zones := o.now["TrustedIps"] == "", o.now["NatZones"]
+	var errs []error
 	for _, c := range []struct {
 		name    string
 		removes bool
@@ -145,10 +147,15 @@ func (o *online) guarded() {
 		{"AddressAllocationB", makes && (zones == "two" || zones == "announce-two" && o.now["AddressAllocationB"] == "")},
 		{"Trail", o.now["Trail"] == "create"},
 	} {
-		if changes(c.name) && c.removes {
-			o.note("the change of %s removes or replaces what the stack policy protects: run make unprotect ENV=%s first", c.name, o.env.Name)
+		switch {
+		case !changes(c.name) || !c.removes:
+		case protected:
+			errs = append(errs, fmt.Errorf("the change of %s removes or replaces what the stack policy protects: run make unprotect ENV=%s first", c.name, o.env.Name))
+		default:
+			o.note("the change of %s removes or replaces what the stack policy protected before make unprotect", c.name)
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // fixed refuses another value of a parameter that a stack cannot change. With

@@ -214,13 +214,23 @@ func TestOnlineStack(t *testing.T) {
 		"DELETE_FAILED": "delete it again", "UPDATE_ROLLBACK_FAILED": "continue-update-rollback", "UPDATE_IN_PROGRESS": "wait until that operation ends",
 		"UPDATE_COMPLETE": "set Keys=one", "UPDATE_ROLLBACK_COMPLETE": "set Keys=one", "REVIEW_IN_PROGRESS": "",
 	} {
-		o.first, o.config.ConfigSources = false, append([]any{cloudFormation{inState(t, status)}}, account(t, "eu-west-2", 1000).ConfigSources...)
+		o.first, o.config.ConfigSources = false, append([]any{cloudFormation{inState(t, status, "", "Keys", "one")}}, account(t, "eu-west-2", 1000).ConfigSources...)
 		err := o.stack(t.Context())
 		if want == "" {
 			wantError(t, err)
 		} else {
 			wantError(t, err, want)
 		}
+	}
+}
+
+// The stack's termination protection decides whether a guarded change is refused.
+func TestOnlineProtectedStack(t *testing.T) {
+	for protected, want := range map[string][]string{"true": {"run make unprotect ENV=prod first"}, "false": nil} {
+		o, _ := prepared(t, "eu-west-2", map[string]string{"Trail": "existing"})
+		url := inState(t, "UPDATE_COMPLETE", "<EnableTerminationProtection>"+protected+"</EnableTerminationProtection>", "Trail", "create")
+		o.config.ConfigSources = append([]any{cloudFormation{url}}, o.config.ConfigSources...)
+		wantError(t, o.stack(t.Context()), want...)
 	}
 }
 
@@ -231,10 +241,10 @@ func (c cloudFormation) GetServiceBaseEndpoint(_ context.Context, id string) (st
 	return c.url, id == "CloudFormation", nil
 }
 
-func inState(t *testing.T, status string) string {
+func inState(t *testing.T, status, more, parameter, value string) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>archive</StackName><StackStatus>%s</StackStatus><Parameters><member><ParameterKey>Keys</ParameterKey><ParameterValue>one</ParameterValue></member></Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`, status)
+		fmt.Fprintf(w, `<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>archive</StackName><StackStatus>%s</StackStatus>%s<Parameters><member><ParameterKey>%s</ParameterKey><ParameterValue>%s</ParameterValue></member></Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>`, status, more, parameter, value)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
@@ -282,13 +292,14 @@ func TestOnlineDomain(t *testing.T) {
 	wantError(t, o.domain(t.Context()))
 }
 
-// A change that the stack policy refuses is announced with the command that admits it.
+// A change that the stack policy refuses is refused before it begins, with the command
+// that admits it. After that command the change is noted.
 func TestGuardedChanges(t *testing.T) {
 	const allocation = "eipalloc-01234567/203.0.113.9"
 	for _, c := range []struct {
 		name, env   string
 		now, wanted map[string]string
-		want        []string // parameters with a note
+		want        []string // parameters with a refusal or a note
 	}{
 		{"nothing changes", "prod", map[string]string{"Trail": "create", "NatZones": "one", "TrustedIps": "", "AddressAllocationA": ""}, nil, nil},
 		{"dev is not protected", "dev-global", map[string]string{"Trail": "create"}, map[string]string{"Trail": "existing"}, nil},
@@ -309,12 +320,16 @@ func TestGuardedChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := &online{env: e, parameters: parameters, now: c.now}
-			o.guarded()
-			if len(o.notes) != len(c.want) {
-				t.Fatalf("notes: got %q, want them for %v", o.notes, c.want)
+			refused := o.guarded(true)
+			if o.notes != nil || (refused == nil) != (c.want == nil) {
+				t.Fatalf("protected: got %v and the notes %q, want a refusal of %v", refused, o.notes, c.want)
+			}
+			if err := o.guarded(false); err != nil || len(o.notes) != len(c.want) {
+				t.Fatalf("not protected: got %v and the notes %q, want notes about %v", err, o.notes, c.want)
 			}
 			for i, name := range c.want {
-				if !strings.HasPrefix(o.notes[i], "the change of "+name+" ") || !strings.Contains(o.notes[i], "make unprotect ENV="+c.env) {
+				wantError(t, refused, "the change of "+name+" ", "run make unprotect ENV="+c.env+" first")
+				if !strings.HasPrefix(o.notes[i], "the change of "+name+" ") {
 					t.Errorf("got the note %q, want one about %s", o.notes[i], name)
 				}
 			}

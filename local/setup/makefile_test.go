@@ -212,22 +212,24 @@ func TestMakeHelp(t *testing.T) {
 	}
 }
 
-// make deploy needs no terminal: it passes ARGS on to sam, after the parameters
-// that make ready judged and wrote, builds the console first, and guards the stack after sam succeeded. make
-// changeset changes nothing.
+// make deploy needs no terminal: it passes ARGS on to sam, after the parameters that
+// make ready judged and wrote. It compares them with the stack before it builds,
+// builds the console first, and guards the stack after sam succeeded. make changeset
+// changes nothing.
 func TestMakeDeploy(t *testing.T) {
 	t.Parallel()
 	const built = "npm ci --loglevel=error --no-audit --no-fund\nnpm run build:console --silent\nnpm run build:voice --silent\nnpm run build:client --silent\n" +
-		"sam build --config-env prod\nready -built -living -write build/parameters-prod.toml prod\n"
+		"sam build --config-env prod\nready -built prod\n"
+	const judged = " -write build/parameters-prod.toml prod\n"
 	const deploys = "sam deploy --config-env prod --parameter-overrides file://build/parameters-prod.toml"
 	for _, c := range []struct{ command, refuses, want string }{
-		{"deploy ENV=prod", "nothing", "ready prod\n" + built + deploys + "\nprotect prod\n"},
-		{"deploy ENV=prod ONLINE=1", "nothing", "ready -online prod\n" + built + deploys + "\nprotect prod\n"},
-		{"deploy ENV=prod ARGS=--no-confirm-changeset", "nothing", "ready prod\n" + built + deploys + " --no-confirm-changeset\nprotect prod\n"},
-		{"changeset ENV=prod", "nothing", "ready prod\n" + built + deploys + " --no-execute-changeset\n"},
+		{"deploy ENV=prod", "nothing", "ready -living" + judged + built + deploys + "\nprotect prod\n"},
+		{"deploy ENV=prod ONLINE=1", "nothing", "ready -online" + judged + built + deploys + "\nprotect prod\n"},
+		{"deploy ENV=prod ARGS=--no-confirm-changeset", "nothing", "ready -living" + judged + built + deploys + " --no-confirm-changeset\nprotect prod\n"},
+		{"changeset ENV=prod", "nothing", "ready -living" + judged + built + deploys + " --no-execute-changeset\n"},
 		{"unprotect ENV=prod", "nothing", "protect -off prod\n"},
-		{"deploy ENV=prod", "ready", "ready prod\n"},
-		{"deploy ENV=prod", "deploy", "ready prod\n" + built + deploys + "\n"},
+		{"deploy ENV=prod", "ready", "ready -living" + judged},
+		{"deploy ENV=prod", "deploy", "ready -living" + judged + built + deploys + "\n"},
 	} {
 		t.Run(c.command+" without "+c.refuses, func(t *testing.T) {
 			t.Parallel()
