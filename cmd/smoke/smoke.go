@@ -121,6 +121,10 @@ func (s *smoke) callback(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("callback: %w", err)
 	}
+	if status == http.StatusUnauthorized { // withToken has said why
+		s.say("callback  not asked: the token is refused")
+		return nil
+	}
 	var setup struct {
 		Callback *struct {
 			URL, Token     string

@@ -95,6 +95,11 @@ func TestSmokeFindsFaults(t *testing.T) {
 			}
 		})
 	}
+	// A refused token is one fault, not one of the company too.
+	answers = map[string]int{"/health": 200, "/v1/session": 401, "token": 401, "/v1/corps/ww1/setup": 401}
+	if said, err := asked(t, &smoke{base: server.URL, token: "x", corp: "ww1"}); err == nil || strings.Contains(err.Error(), "\n") || !strings.Contains(said, "callback  not asked: the token is refused") {
+		t.Errorf("refused token: got %q and %v, want one error, about the token", said, err)
+	}
 	server.Close()
 	if _, err := asked(t, &smoke{base: server.URL}); err == nil || !strings.Contains(err.Error(), "check the DNS record") {
 		t.Errorf("nothing there: got %v, want an error about the DNS record", err)
