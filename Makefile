@@ -343,11 +343,12 @@ lint: ## Check the format of the Go files, and what go vet finds
 # meaning. A switch over kinds that reads as a table may be above: name its file in
 # -ignore. None needs that today.
 .PHONY: check
-check: ## Everything of test, with the race detector, staticcheck and gocognit
+check: ## Everything of test, with the race detector, staticcheck, gocognit and 100,000 private-key operations
 	@$(SETUP) test
 	@$(MAKE) --no-print-directory lint build web-test
 	@go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	@go run github.com/uudashr/gocognit/cmd/gocognit@v1.3.0 -exact-recursion -over 40 .
+	@go test -count=1 ./shared/libcrypto -args -operations=100000
 	@CGO_ENABLED=1 $(WITH_AWS) go test -race -vet=off -shuffle=on -timeout 30m ./...
 
 .PHONY: torture
