@@ -35,13 +35,14 @@ func checkEgress(e deploy.Block) error {
 			errs = append(errs, fmt.Errorf("VpcCidr: %s is no private network, such as 10.78.0.0/22", cidr))
 		}
 	}
-	if zones := e.Parameters["Zones"]; zones != "" {
+	const name = "Zones"
+	if zones := e.Parameters[name]; zones != "" {
 		if a, b, _ := strings.Cut(zones, ","); a == b {
-			errs = append(errs, fmt.Errorf("Zones: %s is named twice: choose two zones of %s", a, e.Region))
+			errs = append(errs, fmt.Errorf("%s: %s is named twice: choose two zones of %s", name, a, e.Region))
 		}
 		for zone := range strings.SplitSeq(zones, ",") {
 			if !strings.HasPrefix(zone, e.Region) {
-				errs = append(errs, fmt.Errorf("Zones: %s is no zone of %s", zone, e.Region))
+				errs = append(errs, fmt.Errorf("%s: %s is no zone of %s", name, zone, e.Region))
 			}
 		}
 	}

@@ -464,7 +464,7 @@ func TestOnlineConcurrency(t *testing.T) {
 
 func TestOnlineTrail(t *testing.T) {
 	o, _ := prepared(t, "ap-south-1", map[string]string{"Trail": "existing"})
-	wantError(t, o.trail(t.Context()), "Trail=existing, but no trail reports", "set Trail=create")
+	wantError(t, o.trail(t.Context()), "no trail reports", "set Trail=create")
 	client, bucket := cloudtrail.NewFromConfig(o.config), awstest.Name(t)
 	must[*s3.CreateBucketOutput](t)(s3.NewFromConfig(o.config, func(o *s3.Options) { o.UsePathStyle = true }).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &bucket, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(o.config.Region)}}))
 	make := func(name string, events bool) {

@@ -54,7 +54,7 @@ func (o *online) addresses(ctx context.Context) error {
 	}
 	used, err := client.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{})
 	if err != nil {
-		return fmt.Errorf("Elastic IPs of the account: %w", err)
+		return fmt.Errorf("list the Elastic IPs of the account: %w", err)
 	}
 	if err := o.allocations(used.Addresses); err != nil {
 		return err
@@ -106,7 +106,7 @@ func (o *online) zones(ctx context.Context) error {
 	}
 	for zone := range strings.SplitSeq(wanted, ",") {
 		if !slices.Contains(names, zone) {
-			return fmt.Errorf("Zones: %s has %s, not %s: choose two of these", o.env.Region, strings.Join(names, ", "), zone)
+			return fmt.Errorf("%s: %s has %s, not %s: choose two of these", "Zones", o.env.Region, strings.Join(names, ", "), zone)
 		}
 	}
 	return nil
@@ -189,7 +189,7 @@ const (
 func (o *online) concurrency(ctx context.Context) error {
 	out, err := lambda.NewFromConfig(o.config).GetAccountSettings(ctx, &lambda.GetAccountSettingsInput{})
 	if err != nil || out.AccountLimit == nil {
-		return errors.Join(errors.New("Lambda's concurrency unknown"), err)
+		return errors.Join(errors.New("the concurrency of Lambda is unknown"), err)
 	}
 	limit := int(out.AccountLimit.ConcurrentExecutions)
 	wanted := reserved(o.parameters)
@@ -261,7 +261,7 @@ func (o *online) trail(ctx context.Context) error {
 	case !create && len(others) == 0 && unsure != nil:
 		o.note("the account's trail cannot be read (%v): ask its owner whether it reports management events in %s", unsure, o.env.Region)
 	case !create && len(others) == 0:
-		return fmt.Errorf("Trail=existing, but no trail reports the management events of %s, so no mail would tell of a deleted key: set Trail=create", o.env.Region)
+		return fmt.Errorf("no trail reports the management events of %s, so no mail would tell of a deleted key: set Trail=create in place of Trail=existing", o.env.Region)
 	}
 	return nil
 }

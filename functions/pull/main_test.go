@@ -5,11 +5,6 @@ import (
 	"testing"
 )
 
-const (
-	corpA = "ww0000000000000001"
-	corpB = "ww0000000000000002"
-)
-
 func TestConfigNamesEveryMistake(t *testing.T) {
 	_, err := parseConfig(func(string) string { return "" })
 	for _, name := range []string{"CORPS_TABLE", "LEDGER_TABLE", "JOURNAL_BUCKET", "PULL_QUEUE_URL", "DECODE_QUEUE_URL", "SECRETS_PREFIX", "SDK_WORKER", "SDK_LIBRARY"} {

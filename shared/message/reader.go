@@ -16,7 +16,6 @@ type reader struct {
 	path     []int // of the part being read
 	depth    int   // of lists around the part being read
 	items    int   // read so far
-	wraps    int   // strings around the JSON being scanned
 	// speech counts the strings around what is being read that a person may have
 	// written; see list. claimed counts the files that such strings named.
 	speech, claimed int

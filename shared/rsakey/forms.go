@@ -141,7 +141,7 @@ func readSSH(b []byte) (*rsa.PrivateKey, Rule) {
 	if r.failed {
 		return nil, RuleCutOff
 	}
-	if keys.number() != keys.number() || keys.failed { // two equal check numbers
+	if check, again := keys.number(), keys.number(); check != again || keys.failed {
 		return nil, RuleMalformed
 	}
 	if string(keys.text()) != "ssh-rsa" {

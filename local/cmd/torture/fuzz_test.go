@@ -77,6 +77,29 @@ var inside = map[string]string{
 	"shared/secretstore":                  "reads secrets that api wrote",
 }
 
+// readers are the files of the product that read bytes.
+func readers(t *testing.T, root string) (files []string) {
+	t.Helper()
+	for _, top := range []string{"cmd", "functions", "shared", "layers"} {
+		err := filepath.WalkDir(filepath.Join(root, top), func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(p)
+			if err != nil || !reads.Match(text) {
+				return err
+			}
+			file, err := filepath.Rel(root, p)
+			files = append(files, filepath.ToSlash(file))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
 // Every file that reads bytes from outside names the fuzz targets that cover it, and
 // the document lists every target beside its package.
 func TestEveryReaderHasATarget(t *testing.T) {
@@ -90,33 +113,15 @@ func TestEveryReaderHasATarget(t *testing.T) {
 		has[target.String()] = true
 	}
 	used := make(map[string]bool)
-	for _, top := range []string{"cmd", "functions", "shared", "layers"} {
-		err := filepath.WalkDir(filepath.Join(root, top), func(p string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
-				return err
+	for _, file := range readers(t, root) {
+		var listed []string
+		for _, name := range []string{file, path.Dir(file)} {
+			if inside[name] != "" || fuzzedBy[name] != nil {
+				listed, used[name] = append(listed, name), true
 			}
-			text, err := os.ReadFile(p)
-			if err != nil || !reads.Match(text) {
-				return err
-			}
-			file, err := filepath.Rel(root, p)
-			if err != nil {
-				return err
-			}
-			file = filepath.ToSlash(file)
-			var listed []string
-			for _, name := range []string{file, path.Dir(file)} {
-				if inside[name] != "" || fuzzedBy[name] != nil {
-					listed, used[name] = append(listed, name), true
-				}
-			}
-			if len(listed) != 1 || inside[listed[0]] != "" && fuzzedBy[listed[0]] != nil {
-				t.Errorf("%s reads bytes: want it either with its fuzz targets or among those that read only bytes of our own, got it in %q", file, listed)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
+		}
+		if len(listed) != 1 || inside[listed[0]] != "" && fuzzedBy[listed[0]] != nil {
+			t.Errorf("%s reads bytes: want it either with its fuzz targets or among those that read only bytes of our own, got it in %q", file, listed)
 		}
 	}
 	for name := range inside {

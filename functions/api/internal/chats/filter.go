@@ -3,7 +3,6 @@ package chats
 import (
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/yunduo-scrm/archive/functions/api/internal/input"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
@@ -82,19 +81,4 @@ func (f messageFilter) place(c message.Content) *found {
 		}
 	}
 	return nil
-}
-
-// indexFold finds a text in lower case, whatever the case of the letters. It
-// compares letter by letter, because a whole text may change its length.
-func indexFold(text, lower []rune) int {
-	for i := 0; i+len(lower) <= len(text); i++ {
-		n := 0
-		for n < len(lower) && unicode.ToLower(text[i+n]) == lower[n] {
-			n++
-		}
-		if n == len(lower) {
-			return i
-		}
-	}
-	return -1
 }

@@ -96,6 +96,21 @@ func showHit(m listed, f messageFilter) ([]byte, error) {
 	return ans.Body, err
 }
 
+// indexFold finds a text in lower case, whatever the case of the letters. It
+// compares letter by letter, because a whole text may change its length.
+func indexFold(text, lower []rune) int {
+	for i := 0; i+len(lower) <= len(text); i++ {
+		n := 0
+		for n < len(lower) && unicode.ToLower(text[i+n]) == lower[n] {
+			n++
+		}
+		if n == len(lower) {
+			return i
+		}
+	}
+	return -1
+}
+
 // units counts the UTF-16 code units of a text, because JavaScript counts in these
 // units.
 func units(text []rune) int { return len(utf16.Encode(text)) }
