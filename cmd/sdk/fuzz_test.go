@@ -60,6 +60,9 @@ func FuzzLibrary(f *testing.F) {
 		if err := os.WriteFile(file, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		if is := (vendorPackage{library: b}).processor(); is != "" && goarch[is] == "" {
+			t.Errorf("got the processor %q", is)
+		}
 		var out bytes.Buffer
 		err := linked(&out, file)
 		m := glibcLine.FindSubmatch(out.Bytes())

@@ -34,8 +34,8 @@ func (p vendorPackage) processor() string {
 
 // install checks the library and moves it into the folder of its processor. It
 // writes the processor's name to the file arch, from which the Makefile takes
-// the default processor of a build, and the record of [recordOffline]. After a crash before the rename the old
-// library is still in place.
+// the default processor of a build, and the record of [recordOffline]. After a crash
+// before the rename the old library is still in place.
 func install(ctx context.Context, out io.Writer, p vendorPackage, worker, arch, into, consent string) error {
 	processor, ok := goarch[arch]
 	if !ok {

@@ -21,6 +21,7 @@ var reads = regexp.MustCompile(`json\.(Unmarshal|NewDecoder)\(|xml\.(Unmarshal|N
 // package and name.
 var fuzzedBy = map[string][]string{
 	"cmd/sdk/check.go":   {"cmd/sdk FuzzLibrary"},
+	"cmd/sdk/install.go": {"cmd/sdk FuzzLibrary"},
 	"cmd/sdk/package.go": {"cmd/sdk FuzzPackage"},
 
 	"functions/api/internal/callback/callback.go":  {"shared/msgcrypt FuzzReceived", "functions/api/internal/callback FuzzAppEvent"},
