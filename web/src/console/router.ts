@@ -9,6 +9,7 @@ import { routes as proof } from './proof/routes'
 import { routes as scope } from './scope/routes'
 import { routes as setup } from './setup/routes'
 import { routes as status } from './status/routes'
+import { isDay, today } from './texts/format'
 import { t } from './texts/frame'
 import type { Role } from './auth/person'
 
@@ -75,8 +76,11 @@ function admit(to: RouteLocationNormalized): NavigationGuardReturn {
     void signIn({ quiet: true, to: router.resolve(to.fullPath).href })
     return false
   }
-  // An address of another role's page is treated like one that does not exist.
-  if (to.meta.roles && !may(...to.meta.roles)) return { name: 'missing', params: { rest: to.path.slice(1).split('/') }, query: to.query }
+  // An address of another role's page, and of a day that does not exist or has not come, is treated like one that
+  // does not exist.
+  const { day } = to.params
+  const noDay = typeof day === 'string' && (!isDay(day) || day > today.value)
+  if (noDay || (to.meta.roles && !may(...to.meta.roles))) return { name: 'missing', params: { rest: to.path.slice(1).split('/') }, query: to.query }
   return true
 }
 

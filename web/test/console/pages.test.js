@@ -239,6 +239,23 @@ for (const [n, language] of ['zh', 'en'].entries()) {
     await page.waitForURL('**/audit/2020-01-01')
     await says.waitFor({ state: 'detached' })
     assert.ok(await page.locator('.day-step').first().isDisabled())
+
+    // A day that does not exist, or has not come, has no page.
+    const go = (to) => page.evaluate((to) => { history.pushState(history.state, '', to); dispatchEvent(new PopStateEvent('popstate', { state: history.state })) }, `/console${to}`)
+    for (const noDay of ['/proof/2026-13-45', '/proof/events/2026-02-30', '/audit/2099-01-01', '/scope/2026-13-45']) {
+      await go('/setup/0')
+      await page.locator('#step-title').waitFor()
+      await go(noDay)
+      await page.getByRole('heading', { name: language === 'zh' ? '没有这个页面' : 'Page not found', level: 1 }).waitFor()
+    }
+    // The first day of an address follows the last, and the page says so.
+    const monthAgo = new Date(Date.parse(today) - 30 * 86_400_000).toISOString().slice(0, 10)
+    for (const [asked, shown] of [['2026-01-01', monthAgo], ['2026-13-45', today]]) {
+      await go(`/audit/${today}?from=${asked}`)
+      await page.locator('.notice').getByText(language === 'zh' ? `「${asked}」无效` : `“${asked}”, which does not work`).waitFor()
+      assert.equal(await page.getByLabel(language === 'zh' ? '从' : 'From', { exact: true }).inputValue(), shown)
+    }
+    assert.deepEqual(await accessible(page), [])
     assert.deepEqual(page.complaints, [])
     await closeWindow(page)
   })

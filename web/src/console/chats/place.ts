@@ -4,6 +4,7 @@ import { computed, ref } from 'vue'
 import { useRoute, useRouter, type LocationQueryRaw, type RouteLocationRaw } from 'vue-router'
 import type { Schemas } from '../api'
 import { person } from '../auth/session'
+import { isDay } from '../texts/format'
 import { announce } from '../ui'
 import { isKindGroup, type KindGroup } from './kinds'
 import { chatTitle } from './naming'
@@ -33,8 +34,6 @@ export interface Search {
   from?: string
   to?: string
 }
-
-const isDay = (id: string | undefined): id is string => !!id && /^20\d\d-\d\d-\d\d$/.test(id) && new Date(`${id}T00:00:00Z`).toJSON()?.slice(0, 10) === id
 
 /** The list in which a party stands. */
 const scopeOf = (id: string): Scope => (/^wr/.test(id) ? 'rooms' : /^w[mob]/.test(id) ? 'customers' : 'members')

@@ -34,6 +34,9 @@ export const dayOf = (t: string | number | Date): string => days.format(new Date
 export const today = ref(dayOf(Date.now()))
 setInterval(() => (today.value = dayOf(Date.now())), 60_000)
 
+/** Whether a text is a day of this century as the API writes it. */
+export const isDay = (text: string | undefined): text is string => !!text && /^20\d\d-\d\d-\d\d$/.test(text) && new Date(`${text}T00:00:00Z`).toJSON()?.slice(0, 10) === text
+
 /** The day so many days after another, or before it. */
 export const shiftDay = (day: string, by: number) => new Date(Date.parse(day) + by * 86_400_000).toISOString().slice(0, 10)
 

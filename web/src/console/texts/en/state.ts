@@ -241,6 +241,7 @@ export default {
     from: 'From',
     to: 'To',
     none: 'Nobody read a chat in this time.',
+    notFrom: (asked, most) => `The address asks for the first day “${asked}”, which does not work: the first day cannot be after the last, and at most ${most} days are shown.`,
     chosen: 'Only',
     oneChat: 'one chat',
     drop: (name) => `No longer only ${name}`,

@@ -243,6 +243,7 @@ export default {
     from: '从',
     to: '至',
     none: '这段时间没有人查看会话。',
+    notFrom: (asked: string, most: number) => `地址中的开始日期「${asked}」无效：开始日期不能晚于结束日期，一次最多显示 ${most} 天。`,
     chosen: '只看',
     oneChat: '一个会话',
     drop: (name: string) => `不再只看 ${name}`,
