@@ -230,6 +230,12 @@ test('a link leads to its message, and a date to its day', async (t) => {
   assert.equal(await page.evaluate(() => document.activeElement.dataset.id), id)
   await page.getByRole('button', { name: '回到最新' }).click()
   await said(page, '4999 一行').waitFor()
+
+  // A link to no message opens the chat and says so.
+  await page.goto(`${chat.origin}${chat.pathname}?as=13800001111&m=none`)
+  await said(page, '4999 一行').waitFor()
+  await page.locator('.notice').getByText('没有找到这条消息，或您没有查看权限。').waitFor()
+  await clean(page, 'a link to no message')
 })
 
 test('five thousand messages scroll both ways within one pixel and in the same memory', { timeout: 240_000 }, async (t) => {
