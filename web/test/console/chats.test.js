@@ -325,6 +325,7 @@ test('texts of strangers stay texts', async (t) => {
   const all = await page.locator('.feed').innerText()
   assert.ok(all.includes(mark), 'markup is shown as it is')
   assert.ok(all.includes('invoice▯fdp.exe'), 'a name keeps the order of its characters')
+  assert.ok(all.includes('onerror') && !all.includes('\u202e'), 'a message keeps the order of its characters')
   assert.ok(all.includes('▯▯▯[31m') || all.includes('▯▯'), 'controls are visible')
   assert.ok(all.includes('地址无法打开'))
   const tallest = await page.locator('article').evaluateAll((list) => Math.max(...list.map((a) => a.getBoundingClientRect().height)))

@@ -5,15 +5,17 @@
 const controls = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g
 /** Characters that change the order of a line: a name must not reorder the text beside it. */
 const bidi = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+/** Characters that turn the order of the text after them: RLE, LRO, RLO and RLI. */
+const turning = /[\u202b\u202d\u202e\u2067]/g
 /** A surrogate without its partner. */
 const lone = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g
 
 /** The sign that stands for a character without a shape. */
 export const box = '▯'
 
-/** A text of several lines. Its element isolates its direction. */
+/** A text of several lines. Its element isolates its direction, and its characters keep their order. */
 export function lines(text: string): string {
-  return text.replaceAll('\r\n', '\n').replace(controls, box).replace(lone, '\ufffd')
+  return text.replaceAll('\r\n', '\n').replace(controls, box).replace(turning, box).replace(lone, '\ufffd')
 }
 
 /** A name or title: one line, in the order of its characters, at most most of them. */
