@@ -82,6 +82,7 @@ test('a session that cannot be renewed ends under a panel, and the page stays', 
   const panel = page.getByRole('alertdialog', { name: '登录已过期，请重新登录' })
   await panel.waitFor()
   assert.equal(await name.inputValue(), '没有保存的名称')
+  await panel.getByText('没有保存的输入会丢失').waitFor()
   assert.deepEqual(await accessible(page), [])
   await panel.getByRole('button', { name: '重新登录' }).click()
   await page.waitForURL((url) => url.href.startsWith(cloud.login))

@@ -24,7 +24,7 @@ export default {
   },
   expired: {
     title: 'Your session has expired',
-    text: 'Nothing on the page is lost. After you sign in you return to this page.',
+    text: 'After you sign in you return to this page. What was saved is kept; input that was not saved is lost.',
     embedded: 'The surrounding system did not supply a new token. Reload the surrounding page.',
     button: 'Sign in again',
   },
