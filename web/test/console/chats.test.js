@@ -668,7 +668,18 @@ test('the keyboard alone reads a chat', async (t) => {
   await page.locator('article').first().waitFor()
   await page.locator('.feed').focus()
   await page.keyboard.press('PageDown')
-  assert.equal(await page.evaluate(() => document.activeElement.tagName), 'ARTICLE')
+  const focused = () => page.evaluate(() => document.activeElement.tagName)
+  assert.equal(await focused(), 'ARTICLE')
+  // A search that is closed gives the focus back.
+  for (const opener of ['ARTICLE', 'BUTTON']) {
+    if (opener === 'BUTTON') await page.locator('.chat-tools').getByRole('button', { name: '搜索' }).focus()
+    await page.keyboard.press(opener === 'BUTTON' ? 'Enter' : '/')
+    await page.waitForFunction(() => document.activeElement.type === 'search')
+    await page.keyboard.press('Escape')
+    await page.locator('.search').waitFor({ state: 'detached' })
+    assert.equal(await focused(), opener)
+  }
+  await page.locator('article').first().focus()
   await page.keyboard.press('Tab')
   await page.keyboard.press('i')
   await page.getByRole('complementary', { name: '会话信息' }).waitFor()
