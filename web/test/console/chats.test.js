@@ -971,7 +971,8 @@ test('a chat says why an id has no name', async (t) => {
     await rows(page).first().waitFor()
     await page.route(/\/conversations\/[^/?]+$/, async (route) => {
       const json = await (await route.fetch()).json()
-      const ids = reasons.map((r) => `wm_${r}`)
+      // Many people: the panel scrolls, and nothing else in it takes the focus.
+      const ids = [...reasons.map((r) => `wm_${r}`), ...Array.from({ length: 26 }, (_, n) => `wm_${n}`)]
       await route.fulfill({ json: { ...json, kind: 'group', parties: ids, party_count: ids.length, names: { people: {}, rooms: {}, missing: Object.fromEntries(reasons.map((r) => [`wm_${r}`, r])) } } })
     })
     await page.goto(page.url() + (page.url().includes('?') ? '&' : '?') + 'panel=info')
