@@ -43,6 +43,7 @@ test('set-up from nothing to the first chat, by keyboard alone', async () => {
   await tabTo(page, /开启范围/)
   await keys.press('Enter')
   await page.getByText('完成第 2 步和第 4 步后，才能向企业微信查询').first().waitFor()
+  await page.getByText('可能在第 5 步点击「立即开启」后才返回结果').first().waitFor()
 
   // 2 Secret. Something else that was pasted is named.
   await tabTo(page, /Secret/)

@@ -24,9 +24,10 @@ export default {
     checked: (time) => `WeCom answered all checks ${time}`,
     never: 'WeCom has not answered all checks yet',
     unseen: (n) =>
-      n === 4
+      (n === 4
         ? 'Not known yet: do step 2, save the addresses above in WeCom, and then press Check again.'
-        : 'Not known yet: WeCom answers only after steps 2 and 4. Then press Check again.',
+        : 'Not known yet: WeCom answers only after steps 2 and 4. Then press Check again.') +
+      ' If this is done, WeCom may answer only after 立即开启 (step 5).',
     operators: 'For operations',
     where: (place) => `In WeCom's admin console: ${place}`,
     op: 'Interface',
