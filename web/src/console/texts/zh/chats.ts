@@ -44,6 +44,7 @@ const chats = {
   filterText: '筛选已加载的会话',
   noConversations: '没有会话',
   noConversationsText: '存档期间没有与此人有关的消息，或您没有查看权限。',
+  noUnplacedText: '存档中没有未写明参与者的消息。',
   noDayText: '这一天没有消息。',
   noFiltered: '没有符合条件的会话',
   searchOn: '继续查找',
