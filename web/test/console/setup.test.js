@@ -324,6 +324,7 @@ test('a rotation waits for the first message of the new version, and says when i
   for (const p of proved) await page.getByText(`${p.version}（已验证，第一条消息：${time.format(new Date(p.at))}）`).waitFor()
   const [keys, keysText] = await saved(page, page.locator('.step-part'))
   assert.equal(keys, 'keys.csv')
+  assert.match(keysText, /第一条消息：\d{4}年/)
   for (const p of proved) assert.ok(keysText.includes(`${p.version} ${p.at}`), keysText)
   const [changes, changesText] = await saved(page, page.locator('.setup-changes'))
   assert.equal(changes, 'setup-changes.csv')
