@@ -92,6 +92,8 @@ test('a day is verified from its page, and every table is saved as CSV', async (
   await signIn(page, cloud, `all@${corp}`, `/proof/${today}`)
   await page.getByRole('button', { name: '核验这一天' }).click()
   await page.getByText('核验通过：原始数据、哈希链、消息和文件一致。').first().waitFor({ timeout: 60_000 })
+  await page.locator('.notice.good').getByText(/^范围：seq \d+ 之后至 seq \d+，\d{4}年.*\d\d:\d\d:\d\d 完成。$/).waitFor()
+  await page.locator('section.card').getByText('相邻两行之间跳过的 seq 不计为缺口').waitFor()
   const card = (title) => page.locator('section.card').filter({ has: page.getByRole('heading', { name: typeof title === 'string' ? new RegExp(`^${title}`) : title }) })
   const statement = await saved(page.locator('main'), '下载 JSON')
   assert.equal(statement[0], `statement-${today}.json`)

@@ -150,6 +150,7 @@ export default {
     verifyAbout: 'Compares the original pages, the chain, the messages and the files.',
     verifying: (n) => `Verifying: ${n} ${n === '1' ? 'page' : 'pages'} compared`,
     verified: 'Verified: original pages, chain, messages and files agree.',
+    verifiedOf: (from, to, time) => `Range: after seq ${from} up to seq ${to}. Completed ${time}.`,
     stopped: (who) => `${who} stopped the verification. The rest is not verified.`,
     found: (n) => `The verification found ${n} ${n === '1' ? 'disagreement' : 'disagreements'}`,
     foundMore: 'These are the first 100.',

@@ -152,6 +152,7 @@ export default {
     verifyAbout: '逐页比对原始数据、哈希链、消息和文件。',
     verifying: (n: string) => `正在核验，已比对 ${n} 页`,
     verified: '核验通过：原始数据、哈希链、消息和文件一致。',
+    verifiedOf: (from: string, to: string, time: string) => `范围：seq ${from} 之后至 seq ${to}，${time} 完成。`,
     stopped: (who: string) => `核验已由 ${who} 停止，其余部分没有核验。`,
     found: (n: string) => `核验发现 ${n} 处不一致`,
     foundMore: '此处列出前 100 处。',
