@@ -183,6 +183,7 @@ export default {
       file_differs: 'file differs from its row',
     },
     ledger: 'Ledger',
+    ledgerAbout: 'WeCom does not promise consecutive seqs: seqs skipped between two rows are no gap. A gap has a row of its own.',
     ledgerColumns: { at: 'Time', kind: 'Kind', seqs: 'seqs', count: 'Records', state: 'Decoding', sha: 'SHA-256', hash: 'Chain hash' },
     kind: { page: 'Page', gap: 'Gap' },
     state: { requested: 'Waiting', decoded: 'Done', stuck: 'Failing' },

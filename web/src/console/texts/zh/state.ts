@@ -185,6 +185,7 @@ export default {
       file_differs: '文件的大小或校验值与存档记载不符',
     } as Record<string, string>,
     ledger: '存档台账',
+    ledgerAbout: '企业微信没有保证 seq 连续：相邻两行之间跳过的 seq 不计为缺口，缺口单独成行。',
     ledgerColumns: { at: '时间', kind: '类型', seqs: 'seq', count: '条数', state: '解析', sha: 'SHA-256', hash: '链哈希' },
     kind: { page: '页', gap: '缺口' },
     state: { requested: '等待', decoded: '完成', stuck: '失败' },
