@@ -25,11 +25,12 @@ const (
 
 // requestVerifications starts the weekly verification of each corp whose turn it
 // is. The name of the job follows from the turn, so a turn has one job. The job
-// waits while another job of the corp runs.
+// waits while another job of the corp runs. A corp that was registered after its turn
+// waits for the next one: its job would be older than the messages that it verifies.
 func (t *tick) requestVerifications(ctx context.Context) error {
 	return t.eachCorp(ctx, func(_ int, c archive.Corp) error {
 		since := t.sinceTurn(c.ID, verifyTicks)
-		if since >= verifyTries || since%verifyAgain != 0 {
+		if since >= verifyTries || since%verifyAgain != 0 || t.turnAt(since).Before(c.CreatedAt) {
 			return nil
 		}
 		if err := t.requestVerification(ctx, c, since); err != nil {

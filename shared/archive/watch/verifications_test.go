@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -63,6 +64,29 @@ func TestEachCorpIsVerifiedEveryWeek(t *testing.T) {
 	tickFor(d, disp, week-2*time.Hour) // the corp's turn comes in it
 	if got := jobs(); got != 2 {
 		t.Errorf("got %d jobs while another verification runs, want none for this week", got)
+	}
+}
+
+// No verification is older than its corp: one that is registered after its turn waits
+// for the next turn.
+func TestNoVerificationIsOlderThanItsCorp(t *testing.T) {
+	d, disp := newDispatch(t, &archivetest.Faults{})
+	d.Clock.Advance(time.Minute)
+	registered := d.Clock.Now()
+	const corps = 30 // the turns of some of them have just passed
+	for i := range corps {
+		d.Must(d.Corps.CreateCorp(t.Context(), archive.Corp{ID: fmt.Sprintf("ww%016d", i), CreatedAt: registered}))
+	}
+	for day := 1; day <= 7; day++ {
+		tickFor(d, disp, 24*time.Hour)
+		d.Work()
+	}
+	for i := range corps {
+		list, err := d.Ledger.Replays(t.Context(), fmt.Sprintf("ww%016d", i), 10)
+		d.Must(err)
+		if len(list) != 1 || list[0].CreatedAt.Before(registered.Truncate(time.Minute)) {
+			t.Errorf("corp %d, registered at %s: got jobs %+v, want one later than that", i, registered, list)
+		}
 	}
 }
 
