@@ -81,7 +81,7 @@ const (
 	StaffMissing         Kind = "staff-missing"
 	NotFound             Kind = "not-found"
 	MethodNotAllowed     Kind = "method-not-allowed"
-	VersionProved        Kind = "version-proved" // Args: version, key, owner
+	VersionProved        Kind = "version-proved" // Args: version, and the beginnings of key and owner
 	SecretMissing        Kind = "secret-missing"
 	ChangedMeanwhile     Kind = "changed-meanwhile"
 	JobRunning           Kind = "job-running" // Args: id

@@ -54,8 +54,8 @@ var kinds = map[Kind]kind{
 		http.StatusConflict,
 		words{"版本号属于另一个密钥", "The version belongs to another key"},
 		words{
-			"版本号 {version} 的消息已由密钥 {owner} 解密，因此该版本号不属于密钥 {key}。请在企业微信管理后台「会话内容存档」的「消息加密公钥」处核对版本号。",
-			"Key {owner} has decrypted messages of version {version}, so the version cannot belong to key {key}. Check the version (版本号) beside 消息加密公钥 on WeCom's 会话内容存档 page.",
+			"版本号 {version} 的消息已由密钥 {owner}… 解密，因此该版本号不属于密钥 {key}…。请在企业微信管理后台「会话内容存档」的「消息加密公钥」处核对版本号。",
+			"Key {owner}… has decrypted messages of version {version}, so the version cannot belong to key {key}…. Check the version (版本号) beside 消息加密公钥 on WeCom's 会话内容存档 page.",
 		},
 	},
 	SecretMissing: {
@@ -208,6 +208,8 @@ const (
 	RemedyCharacters   Remedy = "characters"
 	RemedyEntry        Remedy = "entry"
 	RemedySecret       Remedy = "secret"
+	RemedyAppsSecret   Remedy = "apps_secret"
+	RemedyNoAppSecret  Remedy = "no_app_secret"
 	RemedyVersion      Remedy = "version"
 	RemedyKeyID        Remedy = "key_id"
 	RemedyNoSuchKey    Remedy = "no_such_key"
@@ -268,6 +270,8 @@ var remedies = map[Remedy]words{
 	RemedyName:         {"名称不能全为空白，也不能包含换行等控制字符。", "Give a name with at least one visible character and without control characters or line breaks."},
 	RemedyCharacters:   {"文本中有无法显示的字符。请使用 UTF-8 编码，并去掉换行等控制字符。", "The text has characters that cannot be shown. Send it in UTF-8, without control characters and line breaks."},
 	RemedyEntry:        {"此项应为一个 JSON 对象。", "This entry must be a JSON object."},
+	RemedyAppsSecret:   {"这是第 7 步的自建应用的 Secret。请填写「会话内容存档」页面上的 Secret。", "This is the Secret of the self-built app (step 7). Enter the Secret of WeCom's 会话内容存档 page."},
+	RemedyNoAppSecret:  {"这是第 2 步的会话内容存档的 Secret。请填写自建应用详情页上的 Secret。", "This is the Secret of the archive (step 2). Enter the Secret on the page of the self-built app."},
 	RemedySecret:       {"Secret 只能包含英文字母、数字和半角符号，中间不能有空格或换行。请重新复制。", "A Secret has visible ASCII characters only, without blanks or line breaks inside. Copy it again."},
 	RemedyVersion:      {"请填写企业微信「消息加密公钥」处显示的版本号，应为大于 0 的整数。", "Give the version (版本号) that WeCom shows beside 消息加密公钥: a whole number, 1 or more."},
 	RemedyKeyID:        {"密钥编号由 32 位小写十六进制字符组成，见 GET …/setup 返回的 keys。", "A key id has 32 lower-case hex digits. The set-up lists the keys under keys."},

@@ -65,7 +65,7 @@ var notIDs = map[string]any{
 	"unplaced": nil, "rooms": "true", "external": nil, "revoked": nil, "files": nil, "redirect": nil, "download": nil,
 	"n": 0, "from_seq": nil, "to_seq": nil, "set_aside_only": nil, "verify": nil, "publickey_ver": 1,
 	"name": "名字", "avatar": nil, "company": nil, "agent_id": nil, "enabled": true, "reason": nil, "revoke_old": nil,
-	"secret": "3kTq" + apitest.SecretMark + "v0xPZBq8kYl0m2v1sR7Xc_wQ-0", "private_key": privateKey,
+	"secret": func() any { return apitest.SecretMark + rand.Text() }, "private_key": privateKey, // each step has a Secret of its own
 }
 
 // together are the parameters that a request needs beside an id. A request for
@@ -155,7 +155,7 @@ func (w *isolation) rob() companyIDs {
 	apitest.OK(t, w.Contacts.AppendScope(ctx, w.Corp, changes))
 	w.examine(0, 3)
 	who, corp := w.as(w.Corp, session.Service), "/v1/corps/"+w.Corp
-	w.Send(who, "PUT", corp+"/app", map[string]any{"secret": notIDs["secret"]}).Want(200)
+	w.Send(who, "PUT", corp+"/app", map[string]any{"secret": "app-" + apitest.SecretMark + "-0123456789"}).Want(200)
 	c.key = apitest.Into[struct {
 		KeyID string `json:"key_id"`
 	}](w.Send(who, "POST", corp+"/keys", nil).Want(201)).KeyID

@@ -83,6 +83,14 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
+	corp, err := h.Corps.Corp(ctx, c.CorpID)
+	if err != nil {
+		return output.Answer{}, err
+	}
+	if secret.New(text).Matches(corp.SecretDigest) {
+		c.Reject("secret", problem.Form, problem.RemedyNoAppSecret, nil)
+		return output.Answer{}, c.Err()
+	}
 	if err := h.createCallback(ctx, c.CorpID, archive.AppCallback); err != nil {
 		return output.Answer{}, err
 	}

@@ -12,6 +12,25 @@ import (
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
+// A Secret that was entered in the wrong one of the two steps is named as such, and
+// spends no try.
+func TestSecretOfTheOtherStep(t *testing.T) {
+	w := apitest.NewWorld(t)
+	w.BareCorp(w.Corp)
+	who, path := w.As(session.Admin), "/v1/corps/"+w.Corp
+	const archives, apps = "archive-secret-0123456789", "app-secret-0123456789"
+	w.Send(who, "PUT", path+"/setup", map[string]any{"secret": archives}).Want(200)
+	w.Send(who, "PUT", path+"/app", map[string]any{"secret": apps}).Want(200)
+	for step, wrong := range map[string]string{"/setup": apps, "/app": archives} {
+		if got := w.Send(who, "PUT", path+step, map[string]any{"secret": wrong}).WantProblem(400, "invalid-request"); got.Rules() != "secret:form" || !strings.Contains(string(got.Body), "This is the Secret of the") {
+			t.Errorf("%s: got %s", step, got.Body)
+		}
+	}
+	if stored, err := w.Secrets.ArchiveSecret(t.Context(), w.Corp); err != nil || !stored.Equal(secret.New(archives)) {
+		t.Errorf("got error %v, or another secret is stored", err)
+	}
+}
+
 func TestAppIsSavedAndTried(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)

@@ -332,12 +332,15 @@ func provedFor(set archive.KeySet, version uint32, keyID string) error {
 	for _, b := range set.Bindings {
 		if b.Version == version && b.KeyID != keyID {
 			return problem.New(problem.VersionProved, problem.Args{
-				"version": strconv.FormatUint(uint64(version), 10), "key": keyID, "owner": b.KeyID,
+				"version": strconv.FormatUint(uint64(version), 10), "key": beginning(keyID), "owner": beginning(b.KeyID),
 			})
 		}
 	}
 	return nil
 }
+
+// beginning is what the set-up page shows of a key's id.
+func beginning(keyID string) string { return keyID[:min(len(keyID), 8)] }
 
 // claim records that the admin entered the version for the key. If another key
 // of set claimed the version, its claim is cleared, and moved is its id. The

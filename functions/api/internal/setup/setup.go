@@ -141,6 +141,16 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 	if err != nil {
 		return output.Answer{}, err
 	}
+	if f.secret != "" {
+		reach, err := h.App.Reach(ctx, c.CorpID)
+		if err != nil {
+			return output.Answer{}, err
+		}
+		if secret.New(f.secret).Matches(reach.App.SecretDigest) {
+			c.Reject("secret", problem.Form, problem.RemedyAppsSecret, nil)
+			return output.Answer{}, c.Err()
+		}
+	}
 	var set archive.KeySet
 	if f.version != 0 {
 		if set, err = h.checkClaim(ctx, c, &f); err != nil {
