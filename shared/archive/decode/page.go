@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -43,7 +44,8 @@ type Decoder struct {
 //  4. rows of the files that messages name
 //  5. the result of the page, then the removal of its pending item
 //  6. requests for the files
-//  7. the removal of stored records from those that are set aside, see clearStale
+//  7. the removal of stored records from those that are set aside, and the result once
+//     more, see clearStale
 //  8. the announcements of the conversations with new messages
 //  9. the request for the next page of the lane, see [archive.PageRequests]
 //
@@ -109,7 +111,8 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 	if err := d.cfg.Media.RequestMedia(ctx, media.Requests(corp, p.lanes)...); err != nil {
 		return fmt.Errorf("request files of page after %d: %w", after, err)
 	}
-	if err := p.clearStale(ctx); err != nil {
+	overtaken, err := p.clearStale(ctx)
+	if err != nil {
 		return fmt.Errorf("clear records of page after %d: %w", after, err)
 	}
 	p.announce(ctx)
@@ -119,17 +122,29 @@ func (d *Decoder) decode(ctx context.Context, row archive.Row, redo Redo) error 
 	}
 	d.cfg.Log.Log(ctx, level, "decoded", "corp", corp, "after", after, "records", row.Count, "stored", p.result.Stored,
 		"unreadable", p.result.Unreadable, "set_aside", p.result.SetAside, "elapsed", d.cfg.Now().Sub(begun))
+	if overtaken {
+		return d.decodeAgain(ctx, p)
+	}
 	return d.decodeIfKeysCame(ctx, p)
+}
+
+// decodeAgain decodes the page of p once more.
+func (d *Decoder) decodeAgain(ctx context.Context, p *pageDecode) error {
+	row := p.row
+	row.State = archive.RowDecoded
+	return d.decode(ctx, row, Again)
 }
 
 // clearStale takes records that p stored off those that are set aside. SQS may deliver
 // a request twice, and the library may break in one run only: then the other run sets
-// a record aside that this run stores. If that run writes after clearStale has read,
-// its result is the later one and names the record, so a replay finds it.
-func (p *pageDecode) clearStale(ctx context.Context) error {
+// a record aside that this run stores, and its result counts the record as set aside.
+// Whichever result is the later one, it becomes that of the view: this run finishes
+// again after it has cleared, and the other run, if it finishes after that, is
+// overtaken: a record that it set aside is not on the list.
+func (p *pageDecode) clearStale(ctx context.Context) (overtaken bool, _ error) {
 	setAside, err := p.storedSetAside(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	stale := Decoded{Corp: p.row.Corp}
 	for _, m := range p.decoded.Messages {
@@ -137,10 +152,17 @@ func (p *pageDecode) clearStale(ctx context.Context) error {
 			stale.Cleared = append(stale.Cleared, m.Seq)
 		}
 	}
-	if len(stale.Cleared) == 0 {
-		return nil
+	overtaken = slices.ContainsFunc(p.decoded.SetAside, func(a archive.SetAside) bool {
+		_, there := setAside[a.Seq]
+		return !there
+	})
+	if len(stale.Cleared) == 0 || overtaken {
+		return overtaken, nil
 	}
-	return p.cfg.View.WritePage(ctx, stale)
+	if err := p.cfg.View.WritePage(ctx, stale); err != nil {
+		return false, err
+	}
+	return false, p.cfg.Ledger.Finish(ctx, p.row.Corp, p.row.After, p.result, p.fileIDs)
 }
 
 // decodeIfKeysCame decodes the page again if a key was added after p read the
@@ -161,9 +183,7 @@ func (d *Decoder) decodeIfKeysCame(ctx context.Context, p *pageDecode) error {
 	if len(set.Keys) == len(p.keys.set.Keys) { // keys are never removed
 		return nil
 	}
-	row := p.row
-	row.State = archive.RowDecoded
-	return d.decode(ctx, row, Again)
+	return d.decodeAgain(ctx, p)
 }
 
 // lacksKey reports whether a new key could open records of the page that are

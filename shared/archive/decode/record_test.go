@@ -1,6 +1,8 @@
 package decode_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -72,6 +74,67 @@ func TestBadRecordCostsItselfOnly(t *testing.T) {
 			d.Check()
 			if got := d.StoredIn(archivetest.SingleChat); len(got) != 3 || len(d.SetAsideReasons()) != 0 {
 				t.Errorf("after the replay: got %d stored and %v set aside, want 3 and none", len(got), d.SetAsideReasons())
+			}
+		})
+	}
+}
+
+// SQS may deliver a request twice at once. If the library breaks in one of the two runs
+// only, the record is stored, and the result says so, whichever run finishes last.
+func TestTwoRunsOfOnePageLeaveOneResult(t *testing.T) {
+	for name, held := range map[string]struct {
+		call  string
+		times int // so many calls come before it
+	}{"before it finishes": {"Ledger.Finish", 0}, "before it looks again": {"View.SetAside", 1}, "at the end": {"Ledger.FirstPending", 0}} {
+		t.Run(name, func(t *testing.T) {
+			type run struct{}
+			faults := &archivetest.Faults{}
+			d := archivetest.NewDecodeFixture(t, faults)
+			d.AddKey(archivetest.Corp, "k1", 1)
+			d.Library.Say(archivetest.Corp, archivetest.TextRecord(1, 1, "k1"), archivetest.TextRecord(2, 1, "k1"))
+			d.Must(d.Pull(archive.PullRequest{}))
+			var breaks atomic.Bool
+			d.Library.OnDecrypt = func(_ string, seq uint64, _ int) *archivetest.Answer {
+				if seq == 2 && breaks.Load() {
+					return crashes("DecryptData")
+				}
+				return nil
+			}
+			read, reached, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			faults.Through(func(ctx context.Context, c archivetest.Call, effect func()) error {
+				switch ctx.Value(run{}) {
+				case "whole": // it has read what is set aside, and waits while the other one breaks
+					if c.Name == "Library.Decrypter" {
+						close(read)
+						<-reached
+						breaks.Store(false)
+					}
+				case "broken":
+					if c.Name != held.call {
+						break
+					}
+					if held.times--; held.times == -1 {
+						close(reached)
+						<-ended
+					}
+				}
+				effect()
+				return nil
+			})
+			decodes := func(name string) error {
+				return d.Decoder.Decode(context.WithValue(t.Context(), run{}, name), archivetest.Corp, 0, decode.FirstTime)
+			}
+			var whole error
+			go func() {
+				defer close(ended)
+				whole = decodes("whole")
+			}()
+			<-read
+			breaks.Store(true)
+			d.Must(decodes("broken"))
+			d.Must(whole)
+			if row := d.Rows()[0]; row.Result.Stored != 2 || row.Result.CountSetAside() != 0 || len(d.SetAsideReasons()) != 0 {
+				t.Errorf("got result %+v and %v set aside, want both records stored", row.Result, d.SetAsideReasons())
 			}
 		})
 	}
