@@ -171,6 +171,11 @@ test('a chat shows its days, sides, names, revocations and merged records', asyn
   await page.getByRole('dialog').getByText('第3层的一句').waitFor()
   await page.keyboard.press('Escape')
   await page.getByRole('dialog').waitFor({ state: 'detached' })
+  // The messages of one kind are not the whole chat.
+  await page.getByText('会话从这里开始').waitFor()
+  await page.locator('.chat-tabs').getByRole('button', { name: '聊天记录与笔记' }).click()
+  await page.getByText('没有更早的这类消息').waitFor()
+  assert.equal(await page.getByText('会话从这里开始').count(), 0)
 })
 
 test('the details of a message end in its exact bytes', async (t) => {

@@ -92,6 +92,7 @@ const chats: ChatTexts = {
   feed: 'Messages',
   searching: 'Searching…',
   start: 'The chat begins here',
+  startKinds: 'No earlier message of this kind',
   empty: 'No messages here',
   emptyKinds: 'No messages of this kind',
   newMessages: (n) => (n === 1 ? '1 new message' : `${n} new messages`),

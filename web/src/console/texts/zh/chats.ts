@@ -99,6 +99,7 @@ const chats = {
   feed: '消息',
   searching: '正在查找…',
   start: '会话从这里开始',
+  startKinds: '没有更早的这类消息',
   empty: '这里没有消息',
   emptyKinds: '没有这类消息',
   newMessages: (n: number) => `${n} 条新消息`,
