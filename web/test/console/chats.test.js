@@ -992,6 +992,20 @@ for (const language of ['zh', 'en']) {
     const page = await open(t, 'reader', `/chats?lang=${language}`, { language })
     await page.locator('.parties .list-row').first().waitFor()
     await clean(page, 'staff')
+    // People of one name show their ids.
+    const ids = new Set()
+    await page.route('**/people?*', async (route) => {
+      const json = await (await route.fetch()).json()
+      for (const person of json.people.slice(0, 2)) {
+        person.name = '李敏华'
+        ids.add(person.id)
+      }
+      await route.fulfill({ json })
+    })
+    await page.goto(`${cloud.console}/chats/members`)
+    await page.locator('.parties .list-row').filter({ hasText: '李敏华' }).nth(1).waitFor()
+    for (const id of ids) await page.locator('.parties .list-preview').filter({ hasText: id }).first().waitFor()
+    await page.unroute('**/people?*')
     for (const scope of ['customers', 'rooms', 'unplaced']) {
       await page.goto(`${cloud.console}/chats/${scope}`)
       await page.locator('.pane-list :is(.list-row, .empty), .conversations .empty').first().waitFor()
