@@ -472,10 +472,11 @@ export interface paths {
         };
         /**
          * Whether each step and part of the set-up works, and what to do where it does not.
-         * @description `steps` says how far the set-up is, and `checks` says why. The answer follows from what the archive has stored at this moment: it is as new as WeCom's last answers. `since` is
-         *     when the archive first recorded the state. The archive examines a set-up after each save, on request, after each
-         *     change of health, and once a day; it then records what has changed, and tells the operators and the SCRM once. A
-         *     trouble that usually passes by itself shows after ten minutes.
+         * @description `steps` says how far the set-up is, and `checks` says why. The answer follows from what the archive has stored at
+         *     this moment: it is as new as WeCom's last answers. `since` is when the archive first recorded the state. The archive
+         *     examines a set-up after each save, on request, after each change of health, and once a day; it then records what has
+         *     changed, and tells the operators and the SCRM once. A state that ends before the next examination is recorded
+         *     nowhere. A trouble that usually passes by itself shows after ten minutes.
          */
         get: operations["getDoctor"];
         put?: never;
@@ -3286,6 +3287,7 @@ export interface components {
          */
         Replay: {
             id: string;
+            /** @description When it was requested; of a weekly verification, when it was due. */
             created_at: components["schemas"]["Time"];
             by: string;
             from_seq: components["schemas"]["Seq"];
