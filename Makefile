@@ -177,7 +177,7 @@ PARAMETERS = $(BUILD)/parameters-$(ENV).toml
 SAM_DEPLOY = sam deploy --config-env "$(ENV)" --parameter-overrides "file://$(PARAMETERS)"
 
 define sam-build
-	@$(call operate,ready) $(if $(ONLINE),-online,-living) -write "$(PARAMETERS)" "$(ENV)"
+	@$(call operate,ready) $(if $(ONLINE),-online,-living) $(PREVIEW) -write "$(PARAMETERS)" "$(ENV)"
 	@command -v sam >/dev/null || { echo "The AWS SAM CLI is missing: see docs/deploying.md" >&2; exit 1; }
 	@$(MAKE) --no-print-directory web
 	@sam build --config-env "$(ENV)"
@@ -192,6 +192,7 @@ deploy: ## Build, check and deploy a block of samconfig.toml: ENV=<name> (ARGS='
 	@$(call operate,protect) "$(ENV)"
 
 .PHONY: changeset
+changeset: PREVIEW = -preview
 changeset: ## Show what a deployment would change, and change nothing: ENV=<name> (ARGS='<of sam deploy>')
 	$(call want,ENV,ENV=<a block of samconfig.toml>)
 	$(sam-build)

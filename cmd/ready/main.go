@@ -1,11 +1,12 @@
 // Command ready checks whether a deployment can begin. It checks a block
 // of samconfig.toml against the template. With -built it also compares the
 // output of `sam build` with the block's processor and with the console. With
-// -living it compares the parameters with those of the stack. With -write it writes
+// -living it compares the parameters with those of the stack; with -preview too, it only
+// notes what the stack's policy would refuse. With -write it writes
 // every parameter of the deployment to a file. `make deploy` passes this file to
 // SAM, so SAM gets exactly the parameters that were checked.
 //
-//	ready [-online] [-built] [-living] [-write <file>.toml] <block>
+//	ready [-online] [-built] [-living] [-preview] [-write <file>.toml] <block>
 //
 // Without -online and -living it sends no request. With -online it asks AWS and the
 // issuer for what could make the deployment fail, the stack included. It changes
@@ -35,6 +36,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	ask := f.Bool("online", false, "ask AWS and the issuer too")
 	built := f.Bool("built", false, "check the output of sam build too")
 	living := f.Bool("living", false, "ask AWS for the stack, and what a deployment cannot change in it")
+	preview := f.Bool("preview", false, "note, and do not refuse, what the stack policy protects")
 	write := f.String("write", "", "`file` for the parameters of the deployment, in TOML")
 	if err := flags.Parse(f, args); err != nil {
 		return err
@@ -55,6 +57,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err == nil && (*ask || *living) {
 		var o *online
 		if o, err = newOnline(ctx, ".", e); err == nil {
+			o.preview = *preview
 			if *ask {
 				err = o.check(ctx)
 			} else {

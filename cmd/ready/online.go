@@ -37,7 +37,8 @@ type online struct {
 	first   bool              // there is no stack yet
 	now     map[string]string // parameters of the stack; empty if there is none yet
 
-	notes []string // what an operator should know, although the deployment works
+	preview bool     // the deployment is shown, and not made
+	notes   []string // what an operator should know, although the deployment works
 }
 
 // check returns every reason why AWS or the issuer would refuse the deployment,
@@ -127,8 +128,8 @@ func (o *online) stack(ctx context.Context) error {
 }
 
 // guarded refuses each change that removes or replaces what stack-policy.json
-// protects: CloudFormation would refuse it half-way, and roll the deployment back. In
-// a stack that is not protected, it notes the change. make deploy and make unprotect
+// protects: CloudFormation would refuse it half-way, and roll the deployment back. In a
+// preview, and in a stack that is not protected, it notes the change. make deploy and make unprotect
 // set both guards together, so termination protection tells of the policy too.
 func (o *online) guarded(protected bool) error {
 	if o.env.Stage() == "dev" {
@@ -149,8 +150,10 @@ func (o *online) guarded(protected bool) error {
 	} {
 		switch {
 		case !changes(c.name) || !c.removes:
-		case protected:
+		case protected && !o.preview:
 			errs = append(errs, fmt.Errorf("the change of %s removes or replaces what the stack policy protects: run make unprotect ENV=%s first", c.name, o.env.Name))
+		case protected:
+			o.note("the change of %s removes or replaces what the stack policy protects: run make unprotect ENV=%s before make deploy", c.name, o.env.Name)
 		default:
 			o.note("the change of %s removes or replaces what the stack policy protected before make unprotect", c.name)
 		}

@@ -27,7 +27,7 @@ const probeCommand = "probe"
 // check reports everything about a library that needs no WeCom.
 func check(ctx context.Context, out io.Writer, p vendorPackage, worker string) error {
 	if is := p.processor(); is != "" && goarch[is] != runtime.GOARCH {
-		return fmt.Errorf("the library is for %s, which this machine is not: run make sdk-check on a machine of that processor; make layer ARCH=%s needs none", is, is)
+		return fmt.Errorf("the library is for %s, but this machine has another processor: run make sdk-check on a machine of that processor; make layer ARCH=%s needs none", is, is)
 	}
 	dir, err := os.MkdirTemp("", "sdk-check-")
 	if err != nil {

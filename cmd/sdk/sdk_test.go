@@ -288,7 +288,7 @@ func TestCheckRefusesALibraryOfAnotherProcessor(t *testing.T) {
 	}
 	var out bytes.Buffer
 	err := run(t.Context(), []string{"check", "-worker", built.Worker(t), library}, &out)
-	if want := "the library is for " + processor + ", which this machine is not: run make sdk-check"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "the library is for " + processor + ", but this machine has another processor: run make sdk-check"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want an error with %q", err, want)
 	}
 }

@@ -470,7 +470,7 @@ func (p *planting) accessTokens() {
 	}
 }
 
-// breakPages lets the library crash and print, and WeCom answer pages that are none.
+// breakPages lets the library crash and print, and WeCom answer broken pages.
 func (p *planting) breakPages() {
 	p.t.Helper()
 	p.say(" before the faults")

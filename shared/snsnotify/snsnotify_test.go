@@ -281,8 +281,10 @@ func TestSetupNotice(t *testing.T) {
 			t.Errorf("got %q, want %q in it", *in.Message, want)
 		}
 	}
-	if strings.Contains(*in.Message, "step 3, key") {
-		t.Errorf("got %q, which tells what is no news", *in.Message)
+	for _, wrong := range []string{"step 3, key", "unknown code"} { // no news, and a recovery has no cause
+		if strings.Contains(*in.Message, wrong) {
+			t.Errorf("got %q, want no %q in it", *in.Message, wrong)
+		}
 	}
 	if *in.MessageAttributes["setup"].StringValue != "callback" || *in.MessageAttributes["corp"].StringValue != corp.ID {
 		t.Errorf("got attributes %v, want setup and corp", in.MessageAttributes)

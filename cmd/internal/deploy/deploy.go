@@ -54,7 +54,7 @@ func Blocks(source []byte) (map[string]Block, error) {
 		if !ok && global["parameter_overrides"] != nil {
 			return nil, fmt.Errorf("samconfig.toml: %s: parameter_overrides is a list or table: write it as a string of pairs Name=Value", name)
 		}
-		for _, pair := range pair.FindAllString(overrides, -1) {
+		for _, pair := range pairs.FindAllString(overrides, -1) {
 			if err := e.set(pair); err != nil {
 				return nil, fmt.Errorf("samconfig.toml: %s: %w", name, err)
 			}
@@ -105,9 +105,9 @@ func Choose(all map[string]Block, name string) (Block, error) {
 	return e, nil
 }
 
-// pair finds the pairs of parameter_overrides. Blanks separate them, as for SAM; a
+// pairs finds the pairs of parameter_overrides. Blanks separate them, as for SAM; a
 // value in double quotes may have blanks.
-var pair = regexp.MustCompile(`(?:"[^"]*"|\S)+`)
+var pairs = regexp.MustCompile(`(?:"[^"]*"|\S)+`)
 
 // set adds a pair of parameter_overrides. An empty value is written Name="", and one
 // with blanks Name="a b". SAM ignores Name= without a word, so set refuses it.

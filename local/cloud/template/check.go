@@ -47,7 +47,7 @@ func (r *resolver) checkBounds() {
 		// every number of the template is one of days, runs, requests or megabytes.
 		n, err := strconv.Atoi(text)
 		if err != nil || strconv.Itoa(n) != text {
-			r.fail(at, "%q is not a number: want a whole number such as 20", text)
+			r.fail(at, "%q is no whole number, such as 20", text)
 			continue
 		}
 		if least, ok := p["MinValue"]; ok && float64(n) < numberOf(least) {

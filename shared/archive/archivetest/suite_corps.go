@@ -341,7 +341,7 @@ func inPlace(events ...archive.Event) []archive.Event {
 
 // AllEvents are the events of a day.
 func AllEvents(ctx context.Context, c CorpStore, corp string, day archive.Day) ([]archive.Event, error) {
-	return allOf(c.Events(ctx, corp, day, "", archive.MaxEvents))
+	return allOf(c.Events(ctx, corp, day, "", 2*archive.MaxEvents))
 }
 
 func allOf[T any](values iter.Seq2[T, error]) (all []T, _ error) {

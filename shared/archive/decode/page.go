@@ -162,6 +162,8 @@ func (p *pageDecode) clearStale(ctx context.Context) (overtaken bool, _ error) {
 	if err := p.cfg.View.WritePage(ctx, stale); err != nil {
 		return false, err
 	}
+	// A crash before this line leaves a result that counts too many records as set aside:
+	// the next replay of records set aside selects the page again.
 	return false, p.cfg.Ledger.Finish(ctx, p.row.Corp, p.row.After, p.result, p.fileIDs)
 }
 

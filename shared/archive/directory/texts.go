@@ -34,10 +34,14 @@ func Picture(s string) string {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		host = rest[:i]
 	}
-	if !ok || host == "" || strings.Contains(host, "@") || strings.ContainsFunc(rest, unicode.IsSpace) {
+	rest = rest[len(host):]
+	if !strings.EqualFold(scheme, "https:") {
+		host = strings.TrimSuffix(host, ":80")
+	}
+	if !ok || host == "" || strings.Contains(host, "@") || strings.ContainsFunc(host+rest, unicode.IsSpace) {
 		return ""
 	}
-	return "https://" + strings.TrimSuffix(host, ":80") + rest[len(host):]
+	return "https://" + host + rest
 }
 
 // Damaged reports whether an id holds characters that no id has. Another person may

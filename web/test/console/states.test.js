@@ -8,7 +8,7 @@ import { accessible, closeWindow, looks, openWindow, signIn, startBrowser, start
 
 const fresh = 'wwstates0000000001'
 const corp = 'ww0123456789abcdef'
-const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(new Date())
+const today = () => new Intl.DateTimeFormat('en-CA', { timeZone: 'Asia/Shanghai' }).format(new Date())
 let cloud, browser, chat
 before(async () => {
   ;[cloud, browser] = [await startCloud(), await startBrowser()]
@@ -151,8 +151,8 @@ describe('each page in its states', { concurrency: 2 }, () => {
         ['/setup/0', main.getByRole('button', { name: w.rename }), { parts: (path) => path !== `/v1/corps/${fresh}`, absent: w.register }],
         ['/status', w.never, { parts: (path) => path.endsWith('/status') }],
         ['/scope', w.scope],
-        ['/proof', today],
-        [`/proof/${today}`, w.statement],
+        ['/proof', today()],
+        [`/proof/${today()}`, w.statement],
         ['/proof/record/1', w.row],
         ['/proof/set-aside', w.aside],
         ['/proof/events', w.events],

@@ -135,7 +135,7 @@ func show(r doctor.Result, since time.Time, lang problem.Language) checkJSON {
 	if r.Cause != "" {
 		j.Cause = &r.Cause
 		text, _ := doctor.TextOf(r.Check, r.Cause, r.Evidence)
-		what, fix := problem.Words(text.What).In(lang, nil), problem.Words(text.Remedy).In(lang, nil)
+		what, fix := problem.Text(text, lang)
 		j.What, j.Fix = &what, &fix
 	}
 	return j
@@ -217,7 +217,7 @@ func showChange(ch doctor.Change, lang problem.Language) changeJSON {
 	if ch.Now != "" {
 		j.Cause = &ch.Now
 		text, _ := doctor.TextOf(ch.Check, ch.Now, ch.Evidence)
-		what := problem.Words(text.What).In(lang, nil)
+		what, _ := problem.Text(text, lang)
 		j.What = &what
 	}
 	return j

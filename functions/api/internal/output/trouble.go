@@ -32,8 +32,9 @@ func showTrouble(check doctor.Check, t archive.Trouble, lang problem.Language) *
 		evidence = append(evidence, doctor.Evidence{Fact: doctor.FactFromIP, Value: t.FromIP})
 	}
 	text, _ := doctor.TextOf(check, doctor.Cause(t.Cause), evidence)
+	what, remedy := problem.Text(text, lang)
 	j := &Trouble{
-		Cause: t.Cause, What: problem.Words(text.What).In(lang, nil), Remedy: problem.Words(text.Remedy).In(lang, nil), Op: t.Op, Code: t.Code, Native: t.Native, FromIP: TextOrNull(t.FromIP),
+		Cause: t.Cause, What: what, Remedy: remedy, Op: t.Op, Code: t.Code, Native: t.Native, FromIP: TextOrNull(t.FromIP),
 		Since: Moment(t.Since), At: Moment(t.At),
 	}
 	if step := t.Cause.Step(); step != 0 {

@@ -219,6 +219,11 @@ const (
 	JSON      Rule = "json"
 )
 
+// Text is a text of the doctor in a language.
+func Text(t doctor.Text, l Language) (what, remedy string) {
+	return Words(t.What).In(l, nil), Words(t.Remedy).In(l, nil)
+}
+
 // Words is a text of the doctor in both languages.
 type Words doctor.Words
 

@@ -65,7 +65,9 @@ func CallerOf(claims map[string]string) (Caller, bool) {
 	}
 	staff, ok := claims["staff"]
 	if ok {
-		c.Staff = idsIn(staff)
+		for _, id := range idsIn(staff) {
+			c.Staff = append(c.Staff, unquoted(id))
+		}
 		c.Limited = !slices.Equal(c.Staff, []string{everyMember})
 	}
 	c.LacksStaff = !ok && slices.Contains(c.Roles, Reader)
@@ -109,8 +111,8 @@ func (c Caller) MayOverlook(roles []Role) bool {
 }
 
 // idsIn reads the ids in a claim: separated by blanks, commas or the like, in API
-// Gateway's form of an array, "[a b]", as the JSON text of a string or an array, or
-// in quotation marks.
+// Gateway's form of an array, "[a b]", or as the JSON text of a string or an
+// array.
 func idsIn(claim string) []string {
 	var text string
 	if json.Unmarshal([]byte(claim), &text) == nil {
@@ -118,7 +120,7 @@ func idsIn(claim string) []string {
 	}
 	var list []json.RawMessage
 	if json.Unmarshal([]byte(claim), &list) != nil {
-		return split(claim)
+		return split(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(claim), "["), "]"))
 	}
 	var ids []string
 	for _, entry := range list {
@@ -129,9 +131,18 @@ func idsIn(claim string) []string {
 	return ids
 }
 
+// unquoted takes quotation marks off a userid, which has none: an issuer may write a list
+// as Python does. The sign for every member counts only as it is.
+func unquoted(id string) string {
+	if bare := strings.Trim(id, "\"'“”"); bare != everyMember {
+		return bare
+	}
+	return id
+}
+
 func split(ids string) []string {
 	// No userid and no role holds one of these.
-	return strings.FieldsFunc(ids, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",，;；|、[]\"'“”", r) })
+	return strings.FieldsFunc(ids, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(",，;；|、", r) })
 }
 
 // Sees reports whether the caller may see a message.

@@ -20,6 +20,7 @@ func TestStaffOfAToken(t *testing.T) {
 		`["lin.hua","0042"]`: both, "[ \"lin.hua\",\n\"0042\" ]": both, `"lin.hua"`: {"lin.hua"}, `"lin.hua,0042"`: both, `["lin.hua 0042"]`: both,
 		`"[\"lin.hua\",\"0042\"]"`: both, "[42]": {"42"}, "42": {"42"}, "1.5e9": {"1.5e9"},
 		"['lin.hua','0042']": both, `['lin.hua', "0042"`: both, `"['lin.hua']"`: {"lin.hua"},
+		"['*']": {"'*'"}, "map[deny:[lin.hua]]": {"map[deny:[lin.hua]"}, `{"lin.hua":false}`: {`{"lin.hua":false}`},
 		"": nil, " ": nil, "[]": nil, `""`: nil, `[""]`: nil, ",": nil,
 		"* lin.hua": {"*", "lin.hua"}, "**": {"**"},
 	} {

@@ -83,13 +83,8 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 	if err := c.Err(); err != nil {
 		return output.Answer{}, err
 	}
-	corp, err := h.Corps.Corp(ctx, c.CorpID)
-	if err != nil {
+	if err := h.refuseArchives(ctx, c, secret.New(text)); err != nil {
 		return output.Answer{}, err
-	}
-	if secret.New(text).Matches(corp.SecretDigest) {
-		c.Reject("secret", problem.Form, problem.RemedyNoAppSecret, nil)
-		return output.Answer{}, c.Err()
 	}
 	if err := h.createCallback(ctx, c.CorpID, archive.AppCallback); err != nil {
 		return output.Answer{}, err
@@ -111,6 +106,36 @@ func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, 
 		j.Trimmed = append(j.Trimmed, "agent_id")
 	}
 	return output.JSON(200, j)
+}
+
+// refuseArchives refuses the archive's Secret as that of the app, if a pull with it has
+// succeeded. Before that, the admin may have entered the app's Secret in both steps.
+func (h *Handlers) refuseArchives(ctx context.Context, c *session.Call, v secret.Value) error {
+	corp, err := h.Corps.Corp(ctx, c.CorpID)
+	if err != nil || !v.Matches(corp.SecretDigest) {
+		return err
+	}
+	pulls, err := h.Ledger.PullState(ctx, c.CorpID)
+	if err == nil && !pulls.For(corp.SecretSetAt).OKAt.IsZero() {
+		c.Reject("secret", problem.Form, problem.RemedyNoAppSecret, nil)
+		err = c.Err()
+	}
+	return err
+}
+
+// refuseApps refuses the app's Secret as the archive's, if WeCom has named a customer
+// for it: it names members for the archive's Secret too.
+func (h *Handlers) refuseApps(ctx context.Context, c *session.Call, v secret.Value) error {
+	reach, err := h.App.Reach(ctx, c.CorpID)
+	if err != nil || !v.Matches(reach.App.SecretDigest) {
+		return err
+	}
+	corp, err := h.Corps.Corp(ctx, c.CorpID)
+	if err == nil && !reach.Standing(directory.AccessCustomers, corp).OKAt.IsZero() {
+		c.Reject("secret", problem.Form, problem.RemedyAppsSecret, nil)
+		err = c.Err()
+	}
+	return err
 }
 
 // saveApp writes what differs from the stored settings and the stored secret. An

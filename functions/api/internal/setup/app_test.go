@@ -9,23 +9,40 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/apitest"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/functions/api/internal/setup"
+	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
-// A Secret that was entered in the wrong one of the two steps is named as such, and
-// spends no try.
+// A Secret that WeCom has accepted for one of the two steps is refused in the other one,
+// and spends no try there. Before WeCom has accepted it, both steps take it.
 func TestSecretOfTheOtherStep(t *testing.T) {
 	w := apitest.NewWorld(t)
 	w.BareCorp(w.Corp)
 	who, path := w.As(session.Admin), "/v1/corps/"+w.Corp
 	const archives, apps = "archive-secret-0123456789", "app-secret-0123456789"
-	w.Send(who, "PUT", path+"/setup", map[string]any{"secret": archives}).Want(200)
-	w.Send(who, "PUT", path+"/app", map[string]any{"secret": apps}).Want(200)
+	save := func(step, text string) apitest.Response {
+		return w.Send(who, "PUT", path+step, map[string]any{"secret": text})
+	}
+	save("/app", archives).Want(200) // the wrong step
+	save("/setup", archives).Want(200)
+	save("/app", apps).Want(200)
+	save("/setup", apps).Want(200)
+	save("/setup", archives).Want(200)
+
+	corp, err := w.Corps.Corp(t.Context(), w.Corp)
+	apitest.OK(t, err)
+	apitest.OK(t, w.Ledger.SavePullState(t.Context(), archive.PullState{Corp: w.Corp, Standing: archive.Standing{SecretSetAt: corp.SecretSetAt, OKAt: w.Now()}}))
+	reach, err := w.Contacts.Reach(t.Context(), w.Corp)
+	apitest.OK(t, err)
+	w.NoteAccess(directory.AccessCustomers, archive.Standing{SecretSetAt: reach.App.SetAt, OKAt: w.Now()})
 	for step, wrong := range map[string]string{"/setup": apps, "/app": archives} {
-		if got := w.Send(who, "PUT", path+step, map[string]any{"secret": wrong}).WantProblem(400, "invalid-request"); got.Rules() != "secret:form" || !strings.Contains(string(got.Body), "This is the Secret of the") {
+		if got := save(step, wrong).WantProblem(400, "invalid-request"); got.Rules() != "secret:form" || !strings.Contains(string(got.Body), "This is the Secret of the") {
 			t.Errorf("%s: got %s", step, got.Body)
 		}
 	}
+	save("/setup", archives).Want(200)
+	save("/app", apps).Want(200)
 	if stored, err := w.Secrets.ArchiveSecret(t.Context(), w.Corp); err != nil || !stored.Equal(secret.New(archives)) {
 		t.Errorf("got error %v, or another secret is stored", err)
 	}

@@ -101,7 +101,7 @@ func (h *Handlers) setup(ctx context.Context, c *session.Call, corp archive.Corp
 // form is the admin's form, checked.
 type form struct {
 	secret  string // empty if absent
-	trimmed bool   // there were blanks around the secret
+	trimmed bool   // there were blanks or quotation marks around the secret
 	version uint32 // 0 if absent
 	keyID   string // of the version; empty if absent
 }
@@ -142,13 +142,8 @@ func (h *Handlers) PutSetup(ctx context.Context, c *session.Call) (output.Answer
 		return output.Answer{}, err
 	}
 	if f.secret != "" {
-		reach, err := h.App.Reach(ctx, c.CorpID)
-		if err != nil {
+		if err := h.refuseApps(ctx, c, secret.New(f.secret)); err != nil {
 			return output.Answer{}, err
-		}
-		if secret.New(f.secret).Matches(reach.App.SecretDigest) {
-			c.Reject("secret", problem.Form, problem.RemedyAppsSecret, nil)
-			return output.Answer{}, c.Err()
 		}
 	}
 	var set archive.KeySet

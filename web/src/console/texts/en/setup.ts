@@ -107,7 +107,7 @@ export default {
       ascii: 'A Secret consists of letters, digits and symbols, without blanks in it.',
     },
     waitsUntil: (time) => `The archive shows it to WeCom at ${time}.`,
-    triedUntil: (tried, next) => `WeCom did not accept it at ${tried}. The archive may show it again from ${next}.`,
+    triedUntil: (tried, next) => `Shown to WeCom at ${tried}; the next time is from ${next}.`,
     resetNote: 'After a reset in WeCom the old Secret ends at once. Replace it here without delay.',
   },
 
