@@ -259,8 +259,8 @@ export interface paths {
          * @description The archive stores the key and never shows it again. The imported key does not become the offered key. The replay in
          *     the answer tries the key on the records set aside. `replay` is null if another replay of the corp runs: the records
          *     set aside are tried after it. Importing a key that is stored already changes at most its 版本号; it starts no replay,
-         *     unless a crash kept the first one from being started. After a 500 the key may be stored; import it again. A company imports 20 keys a day and
-         *     100 in all (409, `imports-today` and `imports-used`); an operator can raise both.
+         *     unless a crash kept the first one from being started. After a 500 the key may be stored; import it again. A company
+         *     imports 20 keys a day and 100 in all (409, `imports-today` and `imports-used`); an operator can raise both.
          */
         post: operations["importKey"];
         delete?: never;
@@ -1763,7 +1763,7 @@ export interface components {
             /** @description The key of `publickey_ver`. Default: the offered key. `key_id` requires `publickey_ver`. */
             key_id?: components["schemas"]["KeyID"];
         } | unknown | unknown;
-        /** @description 16 to 128 visible ASCII characters. Blanks, line breaks and byte order marks around them are left out, and `trimmed` in the answer says so. */
+        /** @description 16 to 128 visible ASCII characters. Blanks, line breaks, byte order marks and quotation marks around them are left out, and `trimmed` in the answer says so. */
         PastedSecret: string;
         /** @description Fields that had blanks, line breaks, byte order marks or quotation marks around them, which were removed before saving. */
         Trimmed: ("secret" | "agent_id")[];
@@ -5802,6 +5802,18 @@ export interface operations {
                      *           "native": true,
                      *           "from_ip": "203.0.113.9",
                      *           "evidence": [
+                     *             {
+                     *               "fact": "trusted_ips",
+                     *               "label": "Addresses of the archive",
+                     *               "value": "203.0.113.9, 203.0.113.10",
+                     *               "text": "203.0.113.9, 203.0.113.10"
+                     *             },
+                     *             {
+                     *               "fact": "from_ip",
+                     *               "label": "Address that WeCom saw",
+                     *               "value": "203.0.113.9",
+                     *               "text": "203.0.113.9"
+                     *             },
                      *             {
                      *               "fact": "on_list",
                      *               "label": "An address of the archive",
