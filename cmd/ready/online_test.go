@@ -327,6 +327,10 @@ func TestGuardedChanges(t *testing.T) {
 			if err := o.guarded(false); err != nil || len(o.notes) != len(c.want) {
 				t.Fatalf("not protected: got %v and the notes %q, want notes about %v", err, o.notes, c.want)
 			}
+			o.notes, o.preview = nil, true
+			if err := o.guarded(true); err != nil || len(o.notes) != len(c.want) {
+				t.Errorf("preview: got %v and notes %q, want a note for each of %q", err, o.notes, c.want)
+			}
 			for i, name := range c.want {
 				wantError(t, refused, "the change of "+name+" ", "run make unprotect ENV="+c.env+" first")
 				if !strings.HasPrefix(o.notes[i], "the change of "+name+" ") {

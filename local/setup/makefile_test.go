@@ -226,7 +226,7 @@ func TestMakeDeploy(t *testing.T) {
 		{"deploy ENV=prod", "nothing", "ready -living" + judged + built + deploys + "\nprotect prod\n"},
 		{"deploy ENV=prod ONLINE=1", "nothing", "ready -online" + judged + built + deploys + "\nprotect prod\n"},
 		{"deploy ENV=prod ARGS=--no-confirm-changeset", "nothing", "ready -living" + judged + built + deploys + " --no-confirm-changeset\nprotect prod\n"},
-		{"changeset ENV=prod", "nothing", "ready -living" + judged + built + deploys + " --no-execute-changeset\n"},
+		{"changeset ENV=prod", "nothing", "ready -living -preview" + judged + built + deploys + " --no-execute-changeset\n"},
 		{"unprotect ENV=prod", "nothing", "protect -off prod\n"},
 		{"deploy ENV=prod", "ready", "ready -living" + judged},
 		{"deploy ENV=prod", "deploy", "ready -living" + judged + built + deploys + "\n"},
