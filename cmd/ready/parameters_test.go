@@ -33,18 +33,25 @@ func written(t *testing.T, e deploy.Block) map[string]string {
 	return got
 }
 
-// What make ready judged is what is deployed. SAM sends UsePreviousValue for each
-// parameter of the template that it is not given, so it is given all of them:
-// those of the block of samconfig.toml, and the template's defaults.
-func TestEveryParameterIsDeployed(t *testing.T) {
+// readTemplate reads the template, and the parameters that it declares.
+func readTemplate(t *testing.T) (source []byte, declared map[string]template.Parameter) {
+	t.Helper()
 	source, err := os.ReadFile(root + "/template.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	declared, err := template.Parameters(source)
+	declared, err = template.Parameters(source)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return source, declared
+}
+
+// What make ready judged is what is deployed. SAM sends UsePreviousValue for each
+// parameter of the template that it is not given, so it is given all of them:
+// those of the block of samconfig.toml, and the template's defaults.
+func TestEveryParameterIsDeployed(t *testing.T) {
+	source, declared := readTemplate(t)
 	for name, e := range blocks(t) {
 		got := written(t, e)
 		if sent, all := slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(declared)); !slices.Equal(sent, all) {
@@ -147,14 +154,7 @@ const certificate = "arn:aws:acm:us-east-1:123456789012:certificate/1"
 // A value of a parameter is of use only if it can be written in samconfig.toml, the
 // whole check accepts it, and SAM gets it as it was written.
 func TestCheckAcceptsEveryParameter(t *testing.T) {
-	source, err := os.ReadFile(root + "/template.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	declared, err := template.Parameters(source)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, declared := readTemplate(t)
 	if got, want := slices.Sorted(maps.Keys(other)), slices.Sorted(maps.Keys(declared)); !slices.Equal(got, want) {
 		t.Errorf("got values of %v, want one of each of the template's: %v", got, want)
 	}

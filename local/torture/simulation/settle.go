@@ -127,9 +127,7 @@ func (s *sim) unrest() (left []string) {
 			if err != nil || row.State != media.Waiting {
 				continue
 			}
-			due, err := s.world.Files.DueFiles(ctx, c.id, media.Lane(row.ID), time.Now().Add(10*archive.Retention), 1000)
-			s.must(err)
-			if len(aside) > 0 && !slices.Contains(due, row.ID) {
+			if len(aside) > 0 && !s.listed(c, row.ID) {
 				continue // decode died before it listed the file, and then set the message aside: a replay lists the file
 			}
 			if waiting++; !f.never {
@@ -158,6 +156,13 @@ func (s *sim) unrest() (left []string) {
 		left = append(left, fmt.Sprintf("%s: job %s runs", r.Corp, r.ID))
 	}
 	return left
+}
+
+// listed reports whether a file is on the list of waiting files.
+func (s *sim) listed(c *company, id string) bool {
+	due, err := s.world.Files.DueFiles(context.Background(), c.id, media.Lane(id), time.Now().Add(10*archive.Retention), 1000)
+	s.must(err)
+	return slices.Contains(due, id)
 }
 
 // retryAside lets the operator replay what is set aside because the library broke,

@@ -18,9 +18,9 @@ type Text struct{ What, Remedy Words }
 
 // TextOf says to the company's administrator what a cause of a check means, with the
 // evidence in it; nothing for no cause. A cause that a later version stored has the
-// text of an unknown answer. own is true for a cause that only the doctor names, and for one with another
-// remedy at the self-built app. For every other [archive.Cause], operators have a text
-// of their own.
+// text of an unknown answer. own is true for a cause that only the doctor names, and
+// for one with another remedy at the self-built app. For every other [archive.Cause],
+// operators have a text of their own.
 func TextOf(check Check, c Cause, evidence []Evidence) (t Text, own bool) {
 	if check == CheckApp || check == CheckAppCallback {
 		t, own = appTexts[c]

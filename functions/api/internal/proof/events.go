@@ -56,7 +56,7 @@ func (h *Handlers) ListEvents(ctx context.Context, c *session.Call) (output.Answ
 		Dropped int         `json:"dropped"`
 		Next    *string     `json:"next"`
 	}{Events: []eventJSON{}, Dropped: count.Dropped}
-	size := 0
+	size, last := 0, archive.Event{}
 	for e, err := range h.Events.Events(ctx, c.CorpID, day, at.Place, limit+1) {
 		if err != nil {
 			return output.Answer{}, err
@@ -64,12 +64,12 @@ func (h *Handlers) ListEvents(ctx context.Context, c *session.Call) (output.Answ
 		// base64 and escaping at most double an event; 512 covers names and times.
 		size += 2*e.Size() + 512
 		if n := len(out.Events); n == limit || n > 0 && size > output.PageBytes {
-			if out.Next, err = c.SealPage(at); err != nil {
+			if out.Next, err = c.SealPage(eventAt{last.Place()}); err != nil {
 				return output.Answer{}, err
 			}
 			break
 		}
-		out.Events, at.Place = append(out.Events, showEvent(e)), e.Place()
+		out.Events, last = append(out.Events, showEvent(e)), e
 	}
 	return output.JSON(200, out)
 }
