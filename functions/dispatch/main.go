@@ -40,6 +40,7 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 	debug.SetGCPercent(gcPercent)
 	db := dynamodb.NewFromConfig(sdk)
 	queues := sqs.NewFromConfig(sdk)
+	pulls := sqsqueue.NewPull(queues, cfg.pulls, rand.Text)
 	decodes := sqsqueue.NewDecode(queues, cfg.decodes, rand.Text)
 	files := sqsqueue.NewMedia(queues, cfg.files, rand.Text)
 	ledger := dynamostore.NewLedger(db, cfg.ledger)
@@ -48,7 +49,8 @@ func wire(cfg config, sdk aws.Config, log *slog.Logger) (any, error) {
 		Corps:       dynamostore.NewCorps(db, cfg.corps),
 		Ledger:      ledger,
 		SetAside:    dynamostore.NewMessages(db, cfg.messages),
-		Pulls:       archive.NewWantedPulls(marks, sqsqueue.NewPull(queues, cfg.pulls, rand.Text), time.Now),
+		Pulls:       archive.NewWantedPulls(marks, pulls, time.Now),
+		PullDepth:   pulls,
 		Decodes:     decodes,
 		DecodeDepth: decodes,
 		Files:       dynamostore.NewMedia(db, cfg.media),

@@ -85,7 +85,7 @@ type PullQueue interface {
 
 // PullSender puts each request into the queue. Only [WantedPulls] calls it: its
 // method has another name than that of [PullQueue], so that the compiler refuses a
-// function that would send past the marks.
+// function that would send past the marks without saying so.
 type PullSender interface {
 	SendPulls(ctx context.Context, reqs ...PullRequest) error
 }

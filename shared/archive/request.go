@@ -16,7 +16,7 @@ type PullRequest struct {
 	// Force passes over pauses: a person asked, or a refused secret was changed.
 	// The corp's share and the address's budget still hold, see [Gate].
 	Force bool `json:"force,omitempty"`
-	// SentAt is that of the request's mark, see [Wanted].
+	// SentAt is that of the request's mark, see [Wanted]; zero if it has none.
 	SentAt time.Time `json:"sent_at,omitzero"`
 	// Again: this request was delivered before, and the pull that it began failed
 	// or crashed. The queue sets it.
@@ -50,6 +50,15 @@ func NewWantedPulls(marks Marks, queue PullSender, now func() time.Time) WantedP
 // RequestPulls implements [PullQueue].
 func (w WantedPulls) RequestPulls(ctx context.Context, reqs ...PullRequest) error {
 	return w.Want(ctx, reqs...)
+}
+
+// SendUnmarked puts requests into the queue without marks. Dispatch alone calls it, and
+// only while pull keeps up.
+func (w WantedPulls) SendUnmarked(ctx context.Context, reqs ...PullRequest) error {
+	if len(reqs) == 0 {
+		return nil
+	}
+	return w.Send(ctx, reqs...)
 }
 
 // DecodeRequest asks the decoder to decode one page, or to go on with a replay

@@ -225,23 +225,27 @@ func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
 	}
 }
 
-// Take removes the mark and returns what was wanted. The consumer calls it with
-// its request before it reads anything that the work is about. From then on, Want
-// sends another request. A request takes only the mark that it was sent for, or an
+// Take removes the mark and returns what was wanted, with the SentAt of req. The
+// consumer calls it with its request before it reads anything that the work is about.
+// From then on, Want sends another request. A request takes only the mark that it was sent for, or an
 // older one. A later mark has a request of its own: if this request took it, the
 // queue could hold a third one. If there is no such mark, the request was delivered
 // before. Take then returns it unchanged, and the consumer does the work again
-// (law 3).
+// (law 3). A request without a SentAt has no mark: Take returns it unchanged.
 //
 // After an error the mark may be taken, and the result is what it wanted. A consumer
 // that fails calls Return with this result. After a crash behind Take, SQS delivers
 // the request again, but the wishes that were added to its mark are lost.
 func (w Wanted[R]) Take(ctx context.Context, req R) (R, error) {
+	sentAt := *w.Sent(&req)
+	if sentAt.IsZero() {
+		return req, nil
+	}
 	corp, work := w.Work(req)
 	wish, sent := req, req
 	*w.Sent(&sent) = time.Time{}
 	// Most marks are as their request was sent: then the write alone finds that out.
-	stored := Mark{Corp: corp, Work: work, SentAt: *w.Sent(&req)}
+	stored := Mark{Corp: corp, Work: work, SentAt: sentAt}
 	var err error
 	if stored.Wish, err = encodeWish(sent); err != nil {
 		return wish, err
@@ -258,12 +262,13 @@ func (w Wanted[R]) Take(ctx context.Context, req R) (R, error) {
 		if stored, err = w.Marks.Mark(ctx, corp, work); err != nil {
 			return wish, fmt.Errorf("read mark of %s of %s: %w", work, corp, err)
 		}
-		if stored.Wish == "" || stored.SentAt.After(*w.Sent(&req)) {
+		if stored.Wish == "" || stored.SentAt.After(sentAt) {
 			return wish, nil // also after a write that succeeded and was repeated
 		}
 		if wish, err = decodeWish[R](stored.Wish); err != nil {
 			return req, err
 		}
+		*w.Sent(&wish) = sentAt
 	}
 	return wish, fmt.Errorf("take %s of %s: %w", work, corp, ErrConflict)
 }
@@ -271,8 +276,12 @@ func (w Wanted[R]) Take(ctx context.Context, req R) (R, error) {
 // Return makes work wanted again that a consumer took and could not finish. It
 // sends no request: the consumer's own request is delivered again and takes the
 // mark, which has no SentAt, unless another request is sent first. It works after
-// the end of the context too. It does nothing if the corp was erased meanwhile.
+// the end of the context too. It does nothing if the corp was erased meanwhile, or if r
+// has no SentAt: nothing can have been added to a request without a mark.
 func (w Wanted[R]) Return(ctx context.Context, r R) (err error) {
+	if w.Sent(&r).IsZero() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkTime)
 	defer cancel()
 	corp, work := w.Work(r)

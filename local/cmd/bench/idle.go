@@ -60,7 +60,7 @@ func (b *bench) idleUnits(ctx context.Context) error {
 	out := &outside{}
 	pulls := archive.NewWantedPulls(dynamostore.NewMarks(s.db, s.ledger, metered), out, clock)
 	round := &watch.Dispatcher{
-		Corps: s.Corps, Ledger: s.Ledger, SetAside: s.View, Files: dynamostore.NewMedia(s.db, s.media, metered), Pulls: pulls, Decodes: out, DecodeDepth: out,
+		Corps: s.Corps, Ledger: s.Ledger, SetAside: s.View, Files: dynamostore.NewMedia(s.db, s.media, metered), Pulls: pulls, PullDepth: out, Decodes: out, DecodeDepth: out,
 		Media: out, MediaDepth: out, Heads: out, Jobs: out, Inspections: out, Notifier: out, Metrics: out, Now: clock, Log: slog.New(slog.DiscardHandler),
 	}
 	var reads, writes float64
@@ -99,6 +99,6 @@ func (b *bench) idleUnits(ctx context.Context) error {
 		out.pulls = nil
 	}
 	b.note("idle_read_units", reads/minutes, "RCU a minute, with half a unit for each empty answer, as AWS counts")
-	b.note("idle_write_units", writes/minutes, "WCU a minute: the mark of each pull is set and taken, and the state saved every five minutes")
+	b.note("idle_write_units", writes/minutes, "WCU a minute: the state is saved every five minutes")
 	return nil
 }

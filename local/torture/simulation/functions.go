@@ -116,7 +116,7 @@ func (s *sim) jobs(now func() time.Time) decode.JobStarter {
 func (s *sim) dispatcher(i *instance) *watch.Dispatcher {
 	w := s.world
 	return &watch.Dispatcher{
-		Corps: s.corps, Ledger: s.ledger, SetAside: s.view, Pulls: s.wantedPulls(i.now),
+		Corps: s.corps, Ledger: s.ledger, SetAside: s.view, Pulls: s.wantedPulls(i.now), PullDepth: s.pullQueue,
 		Decodes: decodes{s.decodeQueue}, DecodeDepth: s.decodeQueue, Files: s.files,
 		Media: media.NewWantedLanes(w.Marks, files{s.mediaQueue}, i.now), MediaDepth: s.mediaQueue,
 		Heads: w.Journal, Jobs: s.jobs(i.now), Inspections: inspections{s.port}, Notifier: w.Notified, Metrics: metrics{s},

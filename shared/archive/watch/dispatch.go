@@ -111,7 +111,8 @@ type Dispatcher struct {
 	Corps       CorpLister
 	Ledger      Ledger
 	SetAside    SetAsideLister
-	Pulls       archive.PullQueue
+	Pulls       Pulls
+	PullDepth   QueueDepth
 	Decodes     archive.DecodeQueue
 	DecodeDepth QueueDepth
 	Files       WaitingFiles

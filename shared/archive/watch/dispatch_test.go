@@ -32,7 +32,7 @@ func (g *gauge) Fleet(_ context.Context, f watch.Fleet) { g.last = f }
 func newDispatch(t testing.TB, f *archivetest.Faults) (*archivetest.DecodeFixture, *watch.Dispatcher) {
 	d := archivetest.NewDecodeFixture(t, f)
 	return d, &watch.Dispatcher{
-		Corps: d.Corps, Ledger: d.Ledger, SetAside: d.View, Pulls: archive.NewWantedPulls(d.Marks, d.Pulls, d.Clock.Now), Decodes: d.Decodes, DecodeDepth: depth(0),
+		Corps: d.Corps, Ledger: d.Ledger, SetAside: d.View, Pulls: archive.NewWantedPulls(d.Marks, d.Pulls, d.Clock.Now), PullDepth: d.Pulls, Decodes: d.Decodes, DecodeDepth: depth(0),
 		Files: d.Files, Media: media.NewWantedLanes(d.Marks, d.Media, d.Clock.Now), MediaDepth: depth(0),
 		Heads: d.Journal, Jobs: d.Replayer, Inspections: directory.NewWantedInspections(d.Marks, archivetest.NewInspectQueue(t, f, d.Marks), d.Clock.Now), Notifier: d.Notified, Metrics: &gauge{},
 		Now: d.Clock.Now, Log: slog.New(slog.DiscardHandler),
@@ -175,7 +175,7 @@ func TestTickReadsFiveTimesPerCorp(t *testing.T) {
 	of, shared := make(map[string][]string), []string{}
 	for _, c := range f.Calls() {
 		switch {
-		case c.Writes || c.Name == "Corps.Corps" || c.Name == "Ledger.AllRunning": // one list of all corps
+		case c.Writes || c.Name == "Corps.Corps" || c.Name == "Ledger.AllRunning" || c.Name == "PullQueue.Depth": // once for all corps
 		case c.Name == "Ledger.Heads" || c.Name == "Ledger.Replay" || c.Name == "Ledger.Running":
 		case c.Corp == "":
 			shared = append(shared, c.Name)
@@ -228,9 +228,23 @@ type queued struct {
 func (q *queued) put(group string, kept time.Duration) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	waiting := slices.DeleteFunc(q.sent[group], func(at time.Time) bool { return q.now().Sub(at) >= kept })
-	q.sent[group] = append(waiting, q.now())
+	q.drop(group, kept)
+	q.sent[group] = append(q.sent[group], q.now())
 	return len(q.sent[group])
+}
+
+func (q *queued) drop(group string, kept time.Duration) {
+	q.sent[group] = slices.DeleteFunc(q.sent[group], func(at time.Time) bool { return q.now().Sub(at) >= kept })
+}
+
+// pullDepth is the depth of a queue of pulls that holds requests of one corp.
+type pullDepth struct{ *queued }
+
+func (q pullDepth) Depth(context.Context) (int, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.drop("pull "+archivetest.Corp, archive.PullKept)
+	return len(q.sent["pull "+archivetest.Corp]), nil
 }
 
 type stoppedQueues struct {
@@ -248,7 +262,7 @@ func (q *stoppedQueues) few(group string, kept time.Duration, most int) {
 
 func (q *stoppedQueues) SendPulls(_ context.Context, reqs ...archive.PullRequest) error {
 	for _, r := range reqs {
-		q.few("pull "+r.Corp, archive.PullKept, 2)
+		q.few("pull "+r.Corp, archive.PullKept, 3) // one of them without a mark
 	}
 	return nil
 }
@@ -268,7 +282,7 @@ func (q *stoppedQueues) RequestDecodes(_ context.Context, reqs ...archive.Decode
 func (q *stoppedQueues) Depth(context.Context) (int, error) { return q.decodes, nil }
 
 // A day with the consumers stopped, a flood of callbacks, pages and files that
-// wait, and jobs: two messages of a corp wait for pulls and in each lane of files,
+// wait, and jobs: three messages of a corp wait for pulls and two in each lane of files,
 // and what is requested again of pages and jobs stays within its budget.
 func TestDayWithConsumersStopped(t *testing.T) {
 	d, disp := newDispatch(t, &archivetest.Faults{})
@@ -296,7 +310,8 @@ func TestDayWithConsumersStopped(t *testing.T) {
 			Corp: archivetest.Corp, ID: fmt.Sprint(verify), Verify: verify, CreatedAt: d.Clock.Now(), UpdatedAt: d.Clock.Now()}))
 	}
 	pulls := archive.NewWantedPulls(d.Marks, q, d.Clock.Now)
-	disp.Pulls, disp.Media, disp.Decodes, disp.DecodeDepth = pulls, media.NewWantedLanes(d.Marks, q, d.Clock.Now), q, q
+	disp.Pulls, disp.PullDepth = pulls, pullDepth{q.queued}
+	disp.Media, disp.Decodes, disp.DecodeDepth = media.NewWantedLanes(d.Marks, q, d.Clock.Now), q, q
 	for minute := range uint64(24 * 60) {
 		for range 5 {
 			d.Must(pulls.RequestPulls(t.Context(), archive.PullRequest{Corp: archivetest.Corp, Why: "callback"}))

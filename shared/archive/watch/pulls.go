@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,14 +22,30 @@ const (
 	// A callback may come some seconds after its message. The tick after the pull
 	// that found the message decides.
 	callbackLate = 30 * time.Second
+	// caughtUpFresh is how old the state of a corp may be that pull serves at each tick:
+	// a quiet corp's state is saved every five minutes.
+	caughtUpFresh = 6*time.Minute + 30*time.Second
 )
+
+// Pulls takes requests to pull. Durable on return. [archive.WantedPulls] implements it.
+type Pulls interface {
+	archive.PullQueue
+	// SendUnmarked puts requests into the queue that have no mark. It writes nothing
+	// else, so nothing but the caller keeps such requests few.
+	SendUnmarked(ctx context.Context, reqs ...archive.PullRequest) error
+}
 
 // requestPulls requests a pull of each corp that is due: at every tick, or only
 // at every [announcedTicks]-th tick if callbacks announce the corp's messages. If
 // dispatch crashes before a request, the next tick makes it, a minute later.
+//
+// A mark costs two write units for each pull, so a request has one only if pull may be
+// behind: if the queue holds as many requests as this tick adds, or the corp's state does
+// not say that a pull ended lately. When pull stops, the queue therefore gains one request
+// of a corp without a mark, and then those of its marks.
 func (t *tick) requestPulls(ctx context.Context) error {
 	refused := t.callbacksRefused()
-	var reqs []archive.PullRequest
+	var due []archive.Corp
 	for _, c := range t.corps {
 		if !c.Enabled || !t.states[c.ID].Due(c, t.now) || !c.HeldByOpen(t.now).IsZero() {
 			continue
@@ -36,13 +53,27 @@ func (t *tick) requestPulls(ctx context.Context) error {
 		if !refused && t.announced(c) && !t.hasTurn(c.ID, announcedTicks) {
 			continue
 		}
-		reqs = append(reqs, archive.PullRequest{Corp: c.ID, Why: archive.Timer})
+		due = append(due, c)
 	}
-	if err := t.Pulls.RequestPulls(ctx, reqs...); err != nil {
-		return fmt.Errorf("request %d pulls: %w", len(reqs), err)
+	waiting, err := t.PullDepth.Depth(ctx)
+	if err != nil {
+		err = fmt.Errorf("read depth of the pull queue: %w", err)
 	}
-	t.Log.InfoContext(ctx, "tick", "corps", len(t.corps), "pulls", len(reqs), "callbacks_refused", refused)
-	return nil
+	short := err == nil && waiting < len(due)
+	var marked, unmarked []archive.PullRequest
+	for _, c := range due {
+		req := archive.PullRequest{Corp: c.ID, Why: archive.Timer}
+		if short && t.now.Sub(t.states[c.ID].LastEmptyAt) < caughtUpFresh {
+			unmarked = append(unmarked, req)
+		} else {
+			marked = append(marked, req)
+		}
+	}
+	if sendErr := errors.Join(t.Pulls.SendUnmarked(ctx, unmarked...), t.Pulls.RequestPulls(ctx, marked...)); sendErr != nil {
+		return errors.Join(err, fmt.Errorf("request %d pulls: %w", len(due), sendErr))
+	}
+	t.Log.InfoContext(ctx, "tick", "corps", len(t.corps), "pulls", len(due), "marked", len(marked), "callbacks_refused", refused)
+	return err
 }
 
 // announced reports whether the corp's callbacks announce its messages. A callback

@@ -1,8 +1,11 @@
 package watch_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +91,109 @@ func TestTickRequestsPulls(t *testing.T) {
 			t.Errorf("got %d pulls, want none", got)
 		}
 	})
+}
+
+// A quiet corp that is pulled each minute costs no write of a mark.
+func TestTimerNeedsNoMarkWhilePullKeepsUp(t *testing.T) {
+	f := &archivetest.Faults{}
+	d, disp := newDispatch(t, f)
+	minute := func() (marks int) {
+		t.Helper()
+		f.Arm(func(c archivetest.Call) (archivetest.Outcome, error) {
+			if strings.HasPrefix(c.Name, "Marks.") {
+				marks++
+			}
+			return archivetest.Works, nil
+		})
+		d.Must(disp.Tick(t.Context()))
+		reqs := d.Pulls.Take()
+		if len(reqs) != 1 {
+			t.Fatalf("got %d requests, want 1", len(reqs))
+		}
+		d.Must(d.Pull(reqs[0]))
+		f.Disarm()
+		d.Clock.Advance(time.Minute)
+		return marks
+	}
+	if minute() == 0 {
+		t.Error("first pull: got no mark, want one: nothing says that pull serves the corp")
+	}
+	for n := range 30 {
+		if marks := minute(); marks > 0 {
+			t.Errorf("minute %d: got %d calls of marks, want none", n+1, marks)
+		}
+	}
+}
+
+// heldPulls is a queue of pulls whose requests stay until a test serves them.
+type heldPulls struct {
+	reqs  []archive.PullRequest
+	blind bool // its depth cannot be read
+}
+
+func (q *heldPulls) SendPulls(_ context.Context, reqs ...archive.PullRequest) error {
+	q.reqs = append(q.reqs, reqs...)
+	return nil
+}
+
+func (q *heldPulls) Depth(context.Context) (int, error) {
+	if q.blind {
+		return 0, errors.New("unavailable")
+	}
+	return len(q.reqs), nil
+}
+
+// When pull stops, or stops for one corp, or the depth of the queue cannot be read, the
+// queue gains few requests of a corp, and one of each corp.
+func TestTimerFillsNoQueue(t *testing.T) {
+	const corps = 20
+	for name, c := range map[string]struct {
+		served func(corp string) bool // by pull, when the corps are caught up
+		blind  bool
+		most   int // requests of a corp
+	}{
+		"pull stops":                    {func(string) bool { return false }, false, 2},
+		"pull stops for one corp":       {func(corp string) bool { return corp != archivetest.Corp }, false, 8},
+		"the depth is unknown":          {func(string) bool { return false }, true, 1},
+		"the depth is unknown for pull": {func(string) bool { return true }, true, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, disp := newDispatch(t, &archivetest.Faults{})
+			q := &heldPulls{}
+			disp.Pulls, disp.PullDepth = archive.NewWantedPulls(d.Marks, q, d.Clock.Now), q
+			for i := range corps - 1 {
+				d.Register(fmt.Sprintf("ww%014d", i))
+			}
+			served, most := func(string) bool { return true }, 0
+			for minute := range 25 {
+				if minute == 5 {
+					served, q.blind = c.served, c.blind
+				}
+				if err := disp.Tick(t.Context()); (err != nil) != q.blind {
+					t.Fatalf("minute %d: got error %v", minute, err)
+				}
+				of := make(map[string]int)
+				for _, r := range q.reqs {
+					of[r.Corp]++
+					most = max(most, of[r.Corp])
+				}
+				if len(of) != corps {
+					t.Errorf("minute %d: got requests of %d corps, want %d", minute, len(of), corps)
+				}
+				q.reqs = slices.DeleteFunc(q.reqs, func(r archive.PullRequest) bool {
+					if !served(r.Corp) {
+						return false
+					}
+					d.Must(d.Puller.Pull(t.Context(), r))
+					return true
+				})
+				d.Clock.Advance(time.Minute)
+			}
+			if most > c.most {
+				t.Errorf("got %d requests of a corp, want at most %d", most, c.most)
+			}
+		})
+	}
 }
 
 // While callbacks are refused before they reach us, every corp is pulled at every
