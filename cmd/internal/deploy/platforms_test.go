@@ -1,92 +1,121 @@
 package deploy_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
 	"os"
 	"os/exec"
-	"regexp"
+	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/yunduo-scrm/archive/local/needs"
 )
 
-// make layer, ready, cost and deploy work on a Mac, so their programs compile for
-// it. All operators' commands compile for Windows too, where a person may start
-// them without make, and everything for arm64. To compile AWS's SDK for four more
-// systems would take many minutes: protect alone takes a processor a minute and a
-// half for one of them, and ready, with EC2's part, longer. So this test compiles the programs without it,
-// and finds every other package alike: it has the same files as on a system for
-// which it is compiled, and calls no operating system directly.
+// The operators' commands compile for macOS, where make layer, ready, cost and deploy
+// work, and for Windows, where a person may start them without make. Everything compiles
+// for arm64. The type checker finds what a compiler would, and needs seconds: to compile
+// AWS's SDK for four more systems would take many minutes.
 func TestCommandsCompileElsewhere(t *testing.T) {
-	needs.Compiler(t) // the compilations take longer than make unit may
+	t.Parallel()
 	commands, all := []string{"./cmd/..."}, []string{"./cmd/...", "./local/...", "./functions/...", "./layers/..."}
-	here := packages(t, "linux", "amd64", all...)
-	mac := packages(t, "darwin", "arm64", commands...)
 	for _, c := range []struct {
 		system, processor string
-		compiled          []string
-		listed            []string
-		like              map[string]files // what is compiled elsewhere, by package
+		patterns          []string
 	}{
-		{"darwin", "arm64", []string{"./layers/finance-sdk/worker", "./cmd/sdk", "./cmd/cost", "./cmd/size"}, commands, here},
-		{"darwin", "amd64", nil, commands, mac},
-		{"windows", "amd64", []string{"./cmd/sdk", "./cmd/cost", "./cmd/size"}, commands, here},
-		{"linux", "arm64", []string{"./layers/finance-sdk/worker"}, all, here},
+		{"darwin", "arm64", append(commands, "./layers/finance-sdk/worker")},
+		{"darwin", "amd64", commands},
+		{"windows", "amd64", commands},
+		{"linux", "arm64", all},
 	} {
-		system := c.system + "/" + c.processor
-		compiled := map[string]files{}
-		if len(c.compiled) > 0 {
-			if out, err := goFor(t, c.system, c.processor, append([]string{"build", "-o", t.TempDir() + "/"}, c.compiled...)...); err != nil {
-				t.Errorf("%s on %s: %v\n%s", strings.Join(c.compiled, " "), system, err, out)
+		t.Run(c.system+"/"+c.processor, func(t *testing.T) {
+			checked, err := typeCheck(t, c.system, c.processor, c.patterns...)
+			if err != nil {
+				t.Error(err)
 			}
-			compiled = packages(t, c.system, c.processor, c.compiled...)
-		}
-		for name, f := range packages(t, c.system, c.processor, c.listed...) {
-			if _, ok := compiled[name]; ok {
-				continue
+			if checked < len(c.patterns) {
+				t.Errorf("got %d packages of this module checked", checked)
 			}
-			if like, ok := c.like[name]; !ok || like.names != f.names {
-				t.Errorf("%s on %s has the files %s, which no test compiles", name, system, f.names)
-			}
-			if c.system != "linux" && f.callsSystem {
-				t.Errorf("%s on %s calls the operating system: say what it does elsewhere, or compile it in this test", name, system)
-			}
-		}
+		})
 	}
 }
 
-// files are the Go files of a package for one system.
-type files struct {
-	names       string
-	callsSystem bool
-}
-
-// packages lists the packages of this module that the packages of the patterns need.
-func packages(t *testing.T, system, processor string, patterns ...string) map[string]files {
+// typeCheck checks the packages of the patterns, and all that they need, as a compiler
+// for another system does. It checks the bodies of this module's functions only. It
+// returns how many packages of this module there are.
+func typeCheck(t *testing.T, system, processor string, patterns ...string) (checked int, err error) {
 	t.Helper()
 	const module = "github.com/yunduo-scrm/archive/"
-	listed, err := goFor(t, system, processor, append([]string{"list", "-deps", "-f", "{{.ImportPath}} {{.GoFiles}} {{.Imports}}"}, patterns...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps", "-json=ImportPath,Dir,GoFiles,ImportMap"}, patterns...)...)
+	cmd.Dir, cmd.Stderr = root, &bytes.Buffer{}
+	cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+processor, "CGO_ENABLED=0")
+	listed, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("packages on %s/%s: %v\n%s", system, processor, err, listed)
+		return 0, fmt.Errorf("list packages: %w\n%s", err, cmd.Stderr)
 	}
-	all := map[string]files{}
-	for _, m := range regexp.MustCompile(`(?m)^(\S+) (\[.*?\]) (\[.*\])$`).FindAllStringSubmatch(listed, -1) {
-		if strings.HasPrefix(m[1], module) {
-			all[m[1]] = files{m[2], regexp.MustCompile(`[\[ ](syscall|golang\.org/x/sys/\S+)[\] ]`).MatchString(m[3])}
+	done := imports{"unsafe": types.Unsafe}
+	// Each package comes behind those that it needs.
+	for packages := json.NewDecoder(bytes.NewReader(listed)); ; {
+		var p struct {
+			ImportPath, Dir string
+			GoFiles         []string
+			ImportMap       map[string]string // the standard library's own copies
+		}
+		if err := packages.Decode(&p); errors.Is(err, io.EOF) {
+			return checked, nil
+		} else if err != nil {
+			return checked, err
+		}
+		if p.ImportPath == "unsafe" {
+			continue
+		}
+		fset, own := token.NewFileSet(), strings.HasPrefix(p.ImportPath, module)
+		var files []*ast.File
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(fset, filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			if err != nil {
+				return checked, err
+			}
+			files = append(files, f)
+		}
+		var faults []error
+		config := types.Config{
+			Importer: mapped{done, p.ImportMap}, Sizes: types.SizesFor("gc", processor), IgnoreFuncBodies: !own,
+			Error: func(err error) { faults = append(faults, err) },
+		}
+		done[p.ImportPath], _ = config.Check(p.ImportPath, fset, files, nil)
+		if err := errors.Join(faults...); err != nil && own {
+			return checked, err
+		} else if err != nil {
+			return checked, fmt.Errorf("a package that this module needs: %w", err)
+		}
+		if own {
+			checked++
 		}
 	}
-	if len(all) == 0 {
-		t.Fatalf("packages on %s/%s: got none in %s", system, processor, listed)
-	}
-	return all
 }
 
-// goFor runs Go for another system, in the root of the repository.
-func goFor(t *testing.T, system, processor string, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", args...)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+processor, "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+// imports are the packages that are checked, by path.
+type imports map[string]*types.Package
+
+// mapped finds the imports of one package.
+type mapped struct {
+	imports
+	paths map[string]string
+}
+
+// Import implements [types.Importer].
+func (m mapped) Import(path string) (*types.Package, error) {
+	if other, ok := m.paths[path]; ok {
+		path = other
+	}
+	if p, ok := m.imports[path]; ok {
+		return p, nil
+	}
+	return nil, fmt.Errorf("%s is not listed before its user", path)
 }
