@@ -1,23 +1,19 @@
-import './ui'
-import { VueQueryPlugin } from '@tanstack/vue-query'
-import { createApp, watch } from 'vue'
+// The beginning of the console: it finds out who uses the page. A person whom the issuer
+// may know leaves at once for the issuer and comes back, so the pages are in a script of
+// their own, which only a page that stays runs.
+import './ui/styles'
 import { loadConfig } from '../api/config'
-import App from './App.vue'
-import { queries } from './api'
-import { start } from './auth/session'
+import { leaves, start } from './auth/session'
 import { watchVersion } from './outdated'
-import { makeRouter } from './router'
-import StartFailure from './StartFailure.vue'
-import { language } from './texts/language'
 
 watchVersion()
-// The archive's own words come in the language of the page.
-watch(language, () => void queries.invalidateQueries())
-try {
-  await loadConfig()
-  // The address is final before the router reads it.
-  await start()
-  createApp(App).use(VueQueryPlugin, { queryClient: queries }).use(makeRouter()).mount('#app')
-} catch {
-  createApp(StartFailure).mount('#app')
-}
+const fetchPages = () => import('./pages')
+// A page that stays fetches its script while the configuration and the tokens come.
+const early = leaves() ? undefined : fetchPages()
+// The address is final before the router reads it.
+const started = await loadConfig().then(start).then(() => true, () => false)
+// Where the script cannot be had, watchVersion loads the page again once, and there is none.
+const pages: Awaited<typeof early> = await (early ?? fetchPages())
+if (!pages) document.querySelector('#app')!.textContent = '页面无法加载，请刷新重试。 The page could not be loaded. Please reload it.'
+else if (started) pages.show()
+else pages.showFailure()

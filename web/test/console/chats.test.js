@@ -865,6 +865,7 @@ test('a limited reader sees the chats of the token only', async (t) => {
   const scopes = page.getByRole('navigation', { name: '查看方式' }).getByRole('link')
   assert.deepEqual(await scopes.allInnerTexts(), ['成员', '客户'])
   await scopes.filter({ hasText: '客户' }).click()
+  await page.locator('.scope[aria-current]').filter({ hasText: '客户' }).waitFor()
   await page.locator('.parties input').fill('小明')
   await page.waitForFunction(() => document.querySelectorAll('.parties .list-row').length === 1)
   await page.locator('.parties .list-row').filter({ hasText: '小明妈妈' }).waitFor()

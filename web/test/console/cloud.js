@@ -104,14 +104,27 @@ export const looks = [
   { language: 'en', size: 'phone', options: { viewport: { width: 320, height: 720 }, hasTouch: true, isMobile: true } },
 ]
 
-/** Signs a prepared user in, and waits until a page of the console is there. */
+/** What a browser keeps of a sign-in, for each prepared user. */
+const kept = new Map()
+
+/**
+ * Signs a prepared user in, and waits until a page of the console is there. The first
+ * time a person does that by the page; later windows are those of a browser in which the
+ * issuer knows the person, so the console signs in by itself.
+ */
 export async function signIn(page, cloud, user, path = '') {
-  await page.goto(cloud.console + path)
-  await page.getByRole('button', { name: /^(登录|Sign in)$/ }).click()
-  await page.waitForURL((url) => url.href.startsWith(cloud.login))
-  await page.locator(`a[href*="user=${encodeURIComponent(user)}"]`).click()
+  const before = kept.get(cloud.login + user)
+  if (before) await page.context().setStorageState(before)
+  // The console may leave the page before it has loaded.
+  await page.goto(cloud.console + path, { waitUntil: 'commit' })
+  if (!before) {
+    await page.getByRole('button', { name: /^(登录|Sign in)$/ }).click()
+    await page.waitForURL((url) => url.href.startsWith(cloud.login))
+    await page.locator(`a[href*="user=${encodeURIComponent(user)}"]`).click()
+  }
   await page.waitForURL((url) => url.href.startsWith(cloud.console) && !url.pathname.endsWith('/callback'))
   await page.getByRole('main').waitFor()
+  if (!before) kept.set(cloud.login + user, await page.context().storageState())
 }
 
 /** Presses Tab until the element with this name has the focus. */

@@ -148,7 +148,7 @@ const replaceSecret = async (page, label, secret) => {
   await page.getByRole('button', { name: '保存', exact: true }).click()
 }
 
-describe('what WeCom refuses is said with what to do', { concurrency: 2 }, () => {
+describe('what WeCom refuses is said with what to do', { concurrency: 4 }, () => {
   const appSecret = 'secret-of-a-self-built-app'
   const mendCode = (page, _, id) => cloud.wecom(id, 'DELETE', '/failures').then(() => again(page))
   for (const c of [

@@ -39,6 +39,9 @@ export function holdInput(): () => void {
 /** How long before the end of a token the next one is asked for. */
 const margin = 60_000
 
+/** Whether start will leave the page for the issuer's. */
+export const leaves = () => !embedded && !isCallback() && signedInBefore()
+
 /** Finds out who uses the page. It may leave the page for the issuer's. */
 export async function start(): Promise<void> {
   if (embedded) {
@@ -54,7 +57,7 @@ export async function start(): Promise<void> {
     else Object.assign(session, { state: 'failed', why: result.error })
     return
   }
-  if (signedInBefore()) await signIn({ quiet: true })
+  if (leaves()) await signIn({ quiet: true })
   else session.state = 'out'
 }
 
@@ -119,8 +122,6 @@ export async function renewOrExpire(): Promise<boolean> {
  */
 export const renewalIsDue = () =>
   session.state === 'in' && !embedded && !tokens?.refresh && !unsaved.value && session.person!.until - Date.now() < margin
-
-
 
 export async function signOut(): Promise<void> {
   clearTimeout(timer)

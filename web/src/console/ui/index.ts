@@ -1,8 +1,6 @@
 // What pages are made of. TDesign gives the looks and Reka UI the behaviour;
 // nothing outside this folder imports either.
-import 'tdesign-vue-next/es/style/index.css'
-import './tokens.css'
-import './base.css'
+import './styles'
 
 export { announce } from './announce'
 export type { IconName } from './icons'
