@@ -36,10 +36,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 		f.StringVar(&e.profile, name+"-profile", "", "`profile` of the AWS configuration")
 		f.StringVar(&e.region, name+"-region", "", "`region` of the table")
 	}
-	if err := flags.Parse(f, args); err != nil {
-		return err
-	}
-	if err := operator.NoArguments(f); err != nil {
+	if err := errors.Join(flags.Parse(f, args), flags.NoArguments(f)); err != nil {
 		return err
 	}
 	if from.table == "" || to.table == "" {

@@ -83,7 +83,7 @@ const (
 	fewerMetrics    = 31 // with Alarms=essential
 	dashboards      = 50 // metrics of the dashboard
 	freeOnDashboard = 50 // metrics; the first three such dashboards of an account are free
-	unitsPerMark    = 2  // a mark is set, and taken
+	unitsPerMark    = 2  // a mark is set, and taken; the timer's pulls have none
 	trailMonths     = 3  // the default of LogDays
 	infrequentAfter = 3  // months
 	movesAbove      = 128 << 10
@@ -144,7 +144,7 @@ func (b *book) bill(u usage) []line {
 	v := b.verification(u, pages, perPage, files)
 	sqs := timed/sendsPerBatch + callbacks + pages + passes + inspections + // sends
 		2*(pulls+pages+passes+inspections) + // receives and deletes
-		queues*emptyPolls + 2*minutes // empty polls, and the lengths of two queues
+		queues*emptyPolls + 3*minutes // empty polls, and the lengths of three queues
 	// Each warm process reads a company's archive secret once an hour; decode keeps
 	// private keys in memory for minutes.
 	remembered := u.corps * hours * b.seen("warm_processes")
@@ -197,7 +197,7 @@ func (b *book) bill(u usage) []line {
 		{"Polling", compute, polls * b.poll(view), amount(polls) + " requests of open pages, reads included"},
 		{"Announcements", compute, announcements * b.price("event"), amount(announcements) + " events"},
 		{"SQS", compute, sqs * b.price("sqs_fifo_request"), amount(sqs) + " requests"},
-		{"DynamoDB writes", tables, u.messages*b.seen("view_units_per_message")*view.write + (pages*b.seen("ledger_units_per_page")+minutes/noteMinutes*u.corps+4*files+reads+unitsPerCheck*inspections+unitsPerMark*(pulls+passes+inspections))*table.write, fmt.Sprintf("%.1f messages a page", perPage)},
+		{"DynamoDB writes", tables, u.messages*b.seen("view_units_per_message")*view.write + (pages*b.seen("ledger_units_per_page")+minutes/noteMinutes*u.corps+4*files+reads+unitsPerCheck*inspections+unitsPerMark*(callbacks+passes+inspections))*table.write, fmt.Sprintf("%.1f messages a page", perPage)},
 		{"DynamoDB reads", tables, viewReads*view.read + (ticks*(b.seen("read_units_per_corp_tick")-asideUnits)+pulls*b.seen("read_units_per_pull")+callbacks)*table.read, "ticks, pulls, lists, reading, callbacks"},
 		{verificationPrefix + "reads", tables, v.units*table.read + v.viewUnits*view.read, amount(v.rows) + " rows"},
 		{"DynamoDB storage", tables, tableGB * (view.storage + recovery), fmt.Sprintf("%.0f GB after %.0f months, %s", tableGB, u.months, u.kept())},

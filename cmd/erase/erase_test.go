@@ -373,7 +373,7 @@ func TestArguments(t *testing.T) {
 		"no tables":       {[]string{"-stack", "archive", "-corp", leaving}, "-tables and -buckets"},
 		"no role":         {append(slices.Clone(good), "-role", "break-glass"), "no ARN of a role"},
 		"window":          {append(slices.Clone(good), "-secrets-window", "0"), "7 to 30"},
-		"extra argument":  {append(slices.Clone(good), "now"), "without a flag"},
+		"extra argument":  {append(slices.Clone(good), "now"), `unknown argument "now"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := run(t.Context(), c.args, operator.Streams{Out: io.Discard, Progress: io.Discard}); err == nil || !strings.Contains(err.Error(), c.want) {

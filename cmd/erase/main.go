@@ -123,7 +123,7 @@ func parse(args []string) (job, error) {
 	wrong(j.role != "" && !roleARN.MatchString(j.role), "-role is no ARN of a role")
 	wrong(j.confirmed && *confirm != j.corp, "-confirm names another company than -corp")
 	wrong(j.secretsWindow < 7 || j.secretsWindow > 30, "-secrets-window must be 7 to 30")
-	return j, flags.Mistake(errors.Join(append(errs, operator.NoArguments(f))...))
+	return j, flags.Mistake(errors.Join(append(errs, flags.NoArguments(f))...))
 }
 
 // receipt lists what the company had, and what is left of it.

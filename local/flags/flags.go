@@ -33,6 +33,15 @@ func Parse(f *flag.FlagSet, args []string) error {
 	return nil
 }
 
+// NoArguments refuses arguments without a flag, after f has been parsed. Such an argument
+// is a slip: the name of a flag, or its value behind a blank.
+func NoArguments(f *flag.FlagSet) error {
+	if f.NArg() > 0 {
+		return Mistake(fmt.Errorf("unknown argument %q; -h lists the flags", f.Arg(0)))
+	}
+	return nil
+}
+
 // mistake is an error of the person who wrote the arguments.
 type mistake struct{ error }
 

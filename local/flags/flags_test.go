@@ -78,6 +78,20 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+func TestNoArguments(t *testing.T) {
+	t.Parallel()
+	f := flag.NewFlagSet("erase", flag.ContinueOnError)
+	if err := errors.Join(flags.Parse(f, nil), flags.NoArguments(f)); err != nil {
+		t.Errorf("no argument: got %v, want success", err)
+	}
+	if err := flags.Parse(f, []string{"now"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := flags.NoArguments(f); err == nil || !strings.Contains(err.Error(), `"now"`) {
+		t.Errorf("argument: got %v, want an error with its name", err)
+	}
+}
+
 // Every command reads its flags by this package.
 func TestEveryCommandParsesByThisPackage(t *testing.T) {
 	t.Parallel()

@@ -35,5 +35,5 @@ func ParseCompany(f *flag.FlagSet, args []string, samconfig []byte) (Company, er
 	if !archive.ValidCorpID(c.Corp) {
 		errs = append(errs, errors.New("-corp is no corpid"))
 	}
-	return c, flags.Mistake(errors.Join(append(errs, NoArguments(f))...))
+	return c, flags.Mistake(errors.Join(append(errs, flags.NoArguments(f))...))
 }

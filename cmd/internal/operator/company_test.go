@@ -28,7 +28,7 @@ func TestParseCompany(t *testing.T) {
 		"no flags":       {nil, "block missing"},
 		"unknown env":    {[]string{"-env", "x", "-corp", corp}, `no block "x"`},
 		"no corpid":      {[]string{"-env", "prod", "-corp", "acme"}, "no corpid"},
-		"extra argument": {[]string{"-env", "prod", "-corp", corp, "now"}, "without a flag"},
+		"extra argument": {[]string{"-env", "prod", "-corp", corp, "now"}, "unknown argument"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := operator.ParseCompany(flag.NewFlagSet("x", flag.ContinueOnError), c.args, samconfig); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -4,8 +4,6 @@ package operator
 
 import (
 	"context"
-	"flag"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -30,15 +28,6 @@ func Main(name string, run func(ctx context.Context, args []string, s Streams) e
 	err := run(ctx, os.Args[1:], Streams{Out: os.Stdout, Progress: os.Stderr})
 	stop()
 	flags.Exit(name+": ", err)
-}
-
-// NoArguments refuses arguments without a flag, after f has been parsed. Such
-// an argument is a slip, and these commands act on real accounts.
-func NoArguments(f *flag.FlagSet) error {
-	if f.NArg() > 0 {
-		return flags.Mistake(fmt.Errorf("argument without a flag: %q", f.Arg(0)))
-	}
-	return nil
 }
 
 // BatchWriter is the call of DynamoDB that WriteItems needs.

@@ -3,9 +3,7 @@ package operator_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -74,18 +72,5 @@ func TestWriteItemsReturnsTheErrorOfTheTable(t *testing.T) {
 	table := &smallTable{t: t, written: map[string]int{}, err: errors.New("access denied")}
 	if err := operator.WriteItems(t.Context(), table, "table", puts(1)); !errors.Is(err, table.err) {
 		t.Errorf("got %v, want %v", err, table.err)
-	}
-}
-
-func TestNoArguments(t *testing.T) {
-	f := flag.NewFlagSet("erase", flag.ContinueOnError)
-	if err := errors.Join(f.Parse(nil), operator.NoArguments(f)); err != nil {
-		t.Errorf("no argument: got %v, want success", err)
-	}
-	if err := f.Parse([]string{"now"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := operator.NoArguments(f); err == nil || !strings.Contains(err.Error(), `"now"`) {
-		t.Errorf("argument: got %v, want an error with its name", err)
 	}
 }

@@ -121,9 +121,7 @@ func parseConfig(args, environ []string, help io.Writer) (config, error) {
 			errs = append(errs, fmt.Errorf("%s is set, and no flag has this variable; -h lists the flags", name))
 		}
 	}
-	if f.NArg() > 0 {
-		errs = append(errs, fmt.Errorf("unknown argument %q; -h lists the flags", f.Arg(0)))
-	}
+	errs = append(errs, flags.NoArguments(f))
 	ports := c.ports()
 	for i, p := range ports {
 		wrong(p.number < 0 || p.number > 65535, p.flag, " is %d: want a port from 0 to 65535", p.number)
