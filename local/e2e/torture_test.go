@@ -57,6 +57,13 @@ func killed(ctx context.Context, s *storm) string {
 	ids := []string{"PullFunction", "DecodeFunction", "MediaFunction", "DispatchFunction", "InspectFunction", "ApiFunction"}
 	id, n := ids[s.rand.IntN(len(ids))], 0
 	for range 1 + s.rand.IntN(4) {
+		// The kill of an idle process would interrupt nothing.
+		for range 40 {
+			if s.c.Function(id).Stats().Busy > 0 {
+				break
+			}
+			sleep(ctx, 50*time.Millisecond)
+		}
 		if s.c.Kill(id) {
 			n++
 		}

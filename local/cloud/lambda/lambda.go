@@ -107,6 +107,7 @@ type Stats struct {
 	Failures    int // invocations that ended with an error
 	ColdStarts  int
 	Instances   int // instances that are alive now
+	Busy        int // those of them that work on an event or start
 	// Duration is the time of all answered invocations, each from the event until the
 	// answer: what Lambda reports as duration and bills.
 	Duration time.Duration
@@ -317,7 +318,7 @@ func (f *Function) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.stats
-	s.Instances = len(f.live)
+	s.Instances, s.Busy = len(f.live), len(f.live)-len(f.idle)
 	return s
 }
 
