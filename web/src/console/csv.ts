@@ -1,5 +1,6 @@
-// Tables as files. A cell that a spreadsheet would take for a formula is kept a
-// text.
+// Tables as files. Columns with a title in words have what the page shows, with whole
+// times of Beijing; those with a name of the API have what the API answers. A cell that a
+// spreadsheet would take for a formula is kept a text.
 type Cell = string | number | null | undefined
 
 const cell = (v: Cell) => {

@@ -550,7 +550,7 @@ test('every answer to archiving is shown, and what held when a message was sent'
   const [download] = await Promise.all([page.waitForEvent('download'), dialog.getByRole('button', { name: '下载 CSV' }).click()])
   assert.equal(download.suggestedFilename(), 'consents.csv')
   const csv = await readFile(await download.path(), 'utf8')
-  assert.match(csv, /^\ufeff客户,成员或群聊,答复,答复时间,获知时间,external_contact,member,room,status,source\r\n/)
+  assert.match(csv, /^\ufeff客户,成员或群聊,答复,答复时间,获知时间,external_contact,member,room,status,changed_at,at,source\r\n/)
   assert.ok(csv.includes(`,${customer.external_userid},${member.userid},,disagree,`), csv)
 })
 

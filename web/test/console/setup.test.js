@@ -328,7 +328,7 @@ test('a rotation waits for the first message of the new version, and says when i
   for (const p of proved) assert.ok(keysText.includes(`${p.version} ${p.at}`), keysText)
   const [changes, changesText] = await saved(page, page.locator('.setup-changes'))
   assert.equal(changes, 'setup-changes.csv')
-  assert.match(changesText, /^\ufeff时间,步骤,检查项,状态,之前,说明,check,to,from\r\n\d{4}-/)
+  assert.match(changesText, /^\ufeff时间,步骤,检查项,状态,之前,说明,at,check,to,from\r\n\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,/)
   assert.deepEqual(page.complaints, [])
 })
 

@@ -25,6 +25,9 @@ export const dayOfYear = (t: string | number | Date) => format(t, { month: langu
 /** 2026年1月31日 16:01:05 */
 export const moment = (t: string | number | Date) => `${date(t)} ${format(t, { hour: '2-digit', minute: '2-digit', second: '2-digit' })}`
 
+/** 2026-01-31 16:01:05, which spreadsheets read as a time. */
+export const stamp = (t: string | null) => t && `${dayOf(t)} ${format(t, { hour: '2-digit', minute: '2-digit', second: '2-digit' })}`
+
 const days = new Intl.DateTimeFormat('en-CA', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit' })
 
 /** The day in Beijing as the API writes it: 2026-01-31. */
