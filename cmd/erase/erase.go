@@ -83,14 +83,6 @@ func (e eraser) erase(ctx context.Context) (receipt, error) {
 	return r, nil
 }
 
-func (e eraser) newReceipt() receipt {
-	return receipt{
-		Stack: e.stack, CorpID: e.corp, At: e.now().UTC().Truncate(time.Second),
-		Buckets: map[string]count{}, Tables: map[string]int{}, Secrets: []string{}, Left: []string{},
-		refused: map[object]string{},
-	}
-}
-
 // examine orders the tables: the ledger second to last, the settings last. It
 // refuses a company that is switched on, because pull would store its messages
 // again.

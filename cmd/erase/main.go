@@ -20,11 +20,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"time"
@@ -124,39 +122,4 @@ func parse(args []string) (job, error) {
 	wrong(j.confirmed && *confirm != j.corp, "-confirm names another company than -corp")
 	wrong(j.secretsWindow < 7 || j.secretsWindow > 30, "-secrets-window must be 7 to 30")
 	return j, flags.Mistake(errors.Join(append(errs, flags.NoArguments(f))...))
-}
-
-// receipt lists what the company had, and what is left of it.
-type receipt struct {
-	Stack   string           `json:"stack"`
-	CorpID  string           `json:"corp_id"`
-	At      time.Time        `json:"at"`
-	Erased  bool             `json:"erased"` // false: only counted, or something is left
-	Head    *head            `json:"head"`   // the head of the chain before the deletion; null without a chain
-	Buckets map[string]count `json:"buckets"`
-	Tables  map[string]int   `json:"tables"` // number of items
-	Secrets []string         `json:"secrets"`
-	// Left names each thing that could not be erased, with the reason.
-	Left []string `json:"left"`
-
-	versions []version         // versions of objects that are left
-	refused  map[object]string // S3's error code for each object that it refused to delete
-}
-
-type head struct {
-	Last uint64 `json:"last_seq"`
-	Rows uint64 `json:"rows"`
-	Hash string `json:"hash"`
-}
-
-type count struct {
-	Versions int   `json:"versions"`
-	Bytes    int64 `json:"bytes"`
-	Uploads  int   `json:"unfinished_uploads"`
-}
-
-func (r receipt) write(out io.Writer) error {
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
 }

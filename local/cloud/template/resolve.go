@@ -425,14 +425,22 @@ func (p props) object(name string) props {
 func (p props) text(name string) string { return p.textOr(name, "") }
 
 func (p props) textOr(name, otherwise string) string {
+	if v, ok := p.optional(name); ok {
+		return v
+	}
+	return otherwise
+}
+
+// optional returns a text, or false if there is none: it is absent or AWS::NoValue.
+func (p props) optional(name string) (string, bool) {
 	switch v := p.get(name).(type) {
 	case nil:
-		return otherwise
+		return "", false
 	case []any, map[string]any:
 		p.fail("%s is %T, want text", name, v)
-		return otherwise
+		return "", false
 	default:
-		return fmt.Sprint(v)
+		return fmt.Sprint(v), true
 	}
 }
 

@@ -195,9 +195,8 @@ func function(p props, globals map[string]any) Function {
 	}
 	env := p.object("Environment").object("Variables")
 	for name := range env.m {
-		// A variable whose value is AWS::NoValue stays unset.
-		if env.get(name) != nil {
-			f.Environment[name] = env.text(name)
+		if value, ok := env.optional(name); ok {
+			f.Environment[name] = value
 		}
 	}
 	events := p.object("Events")
