@@ -777,6 +777,18 @@ test('today follows the clock while a page stays open', async (t) => {
   assert.equal(await page.locator('input[type=date]').getAttribute('max'), day(midnight))
 })
 
+test('a message among colleagues in a room says nothing of consent', async (t) => {
+  await postAll([text('lin.hua', ['0042', '0000726'], '只有同事的群', start, { roomid: 'wrInside' })])
+  await decoded()
+  const page = await open(t, 'auditor', '/open?room=wrInside')
+  const message = rows(page).filter({ hasText: '只有同事的群' })
+  await message.hover()
+  await message.locator('.message-more').click()
+  const side = page.getByRole('complementary', { name: '消息详情' })
+  await side.getByText('wrInside').waitFor()
+  assert.equal(await side.getByText('发送时是否同意存档').count(), 0)
+})
+
 test('two colleagues stand on two sides', async (t) => {
   await postAll([text('lin.hua', '0042', '方案发你了', start), text('0042', 'lin.hua', '收到，我看看', start + minute)])
   await decoded()

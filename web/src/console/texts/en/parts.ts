@@ -110,7 +110,7 @@ const parts: PartTexts = {
   text: 'Text',
   noKind: 'A message without a kind',
   unknownKept: 'The console has no layout for this kind yet. The content is kept unchanged.',
-  unreadable: 'This message is not JSON. Its bytes, shown as text:',
+  unreadable: 'This message is not JSON. Its bytes can be shown as text.',
   raw: 'Original content',
   tooDeep: (n) => `Nested too deep: ${n} more not opened`,
   more: (n) => `Too many parts: ${n} more not shown`,
