@@ -1,6 +1,7 @@
-// Tables as files. Columns with a title in words have what the page shows, with whole
-// times of Beijing; those with a name of the API have what the API answers. A cell that a
-// spreadsheet would take for a formula is kept a text.
+// Tables as files. Columns with a title in words have what the page shows, with times of
+// Beijing, and with times, counts and digests in full; behind them, columns with a name of
+// the API have what the API answers. A cell that a spreadsheet would take for a formula is
+// kept a text.
 type Cell = string | number | null | undefined
 
 const cell = (v: Cell) => {

@@ -12,8 +12,8 @@ const fetchPages = () => import('./pages')
 const early = leaves() ? undefined : fetchPages()
 // The address is final before the router reads it.
 const started = await loadConfig().then(start).then(() => true, () => false)
-// Where the script cannot be had, watchVersion loads the page again once, and there is none.
-const pages: Awaited<typeof early> = await (early ?? fetchPages())
+// If the script is unavailable, watchVersion reloads the page once, and pages is undefined.
+const pages: typeof import('./pages') | undefined = await (early ?? fetchPages())
 if (!pages) document.querySelector('#app')!.textContent = '页面无法加载，请刷新重试。 The page could not be loaded. Please reload it.'
 else if (started) pages.show()
 else pages.showFailure()

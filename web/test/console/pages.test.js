@@ -104,9 +104,9 @@ test('a day is verified from its page, and every table is saved as CSV', async (
     [undefined, '存档台账', `ledger-${today}.csv`, /^\ufeff时间,[^\n]*,after,first,last,state,prev\r\n\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,页,\d+,完成,/],
     ['证明', '最近 31 天', new RegExp(`^statements-.*-${today}\\.csv$`), /^\ufeff日期,拉取,/],
     ['状态', '最近 30 天', `days-${today}.csv`, /^\ufeff日期,拉取,[^\n]*\n\d{4}-/],
-    ['状态', '重新解析与核验', 'jobs.csv', /^\ufeff时间,任务,[^\n]*,id,created_at,by,stopped_by,pages,faults,updated_at\r\n.*,核验,/s],
+    ['状态', '重新解析与核验', 'jobs.csv', /^\ufeff时间,任务,[^\n]*,id,created_at,verify,from_seq,to_seq,progress,by,stopped_by,pages,faults,updated_at\r\n.*,核验,/s],
     ['状态', '消息类型', 'types.csv', /^\ufeff类型,条数,[^\n]*\n.*文本,\d+,\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,[^\n]*,text,/s],
-    ['范围与同意', /在开启范围内的成员$/, `scope-${today}.csv`, /^\ufeff成员,成员 ID,版本,进入,离开\r\n[^\n]*,企业版,\d{4}-\d\d-\d\d,\r\n/],
+    ['范围与同意', /在开启范围内的成员$/, `scope-${today}.csv`, /^\ufeff成员,成员 ID,版本,进入,离开,edition\r\n[^\n]*,企业版,\d{4}-\d\d-\d\d,,\d\r\n/],
     ['审计', new Intl.DateTimeFormat('zh-CN', { dateStyle: 'long', timeZone: 'Asia/Shanghai' }).format(new Date()), `readings-${today}.csv`, /^\ufeff时间.*,谁的会话,at,by,role,conversation,list,party,room,day\r\n.*,查看者,会话列表/s],
   ]
   // Somebody reads a chat, so that the audit has something to show.
@@ -287,7 +287,7 @@ test('the records set aside are listed with why and what to do, until the missin
   assert.equal(saved.suggestedFilename(), 'set-aside.csv')
   const lines = (await readFile(await saved.path(), 'utf8')).trim().split('\r\n')
   assert.equal(lines.length, 1 + sealed)
-  assert.match(lines[1], new RegExp(`^\\d{4}-[^,]*,${seq},${after},${msgid},${foreign.version},缺失,缺少对应版本的密钥,[^,]*导入该版本的私钥[^,]*,\\d{4}-[^,]*Z,no_key,$`))
+  assert.match(lines[1], new RegExp(`^\\d{4}-[^,]*,${seq},${foreign.version},缺失,缺少对应版本的密钥,[^,]*导入该版本的私钥[^,]*,\\d{4}-[^,]*Z,${after},${msgid},no_key,$`))
   await rows.first().getByRole('link', { name: seq }).click()
   await page.getByText(`标出的一行包含 seq ${seq}。`).waitFor()
   await page.goBack()
@@ -334,7 +334,7 @@ test('the callback events of a day are listed with what WeCom sent', async () =>
   const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: '下载 CSV' }).click()])
   assert.equal(saved.suggestedFilename(), `events-${today}.csv`)
   const csv = await readFile(await saved.path(), 'utf8')
-  assert.ok(csv.includes(`,客户信息有变更,change_external_contact,edit_external_contact,${body},${event.at},${event.sent_at},${event.arrived_at},${event.envelope.msg_signature},`), csv)
+  assert.ok(csv.includes(`,客户信息有变更,${body},${event.at},${event.sent_at},${event.arrived_at},change_external_contact,edit_external_contact,${event.envelope.msg_signature},`), csv)
   await page.getByRole('button', { name: '前一天' }).click()
   await page.getByText('这一天没有收到事件。').waitFor()
   assert.deepEqual(await accessible(page), [])

@@ -56,6 +56,24 @@ test('a console that cannot start says why, and starts again at the press of a b
   await closeWindow(page)
 })
 
+test('a browser that stores nothing is told so, and a missing script says what to do', async () => {
+  const page = await openWindow(browser, cloud)
+  await page.addInitScript(() => {
+    for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get: () => { throw new DOMException('denied', 'SecurityError') } })
+  })
+  await page.goto(cloud.console)
+  await page.getByRole('button', { name: '登录', exact: true }).click()
+  await page.getByText('浏览器不允许本网站保存数据').waitFor()
+  assert.deepEqual(page.complaints, [])
+  await closeWindow(page)
+
+  const other = await openWindow(browser, cloud)
+  await other.route('**/pages-*.js', (route) => route.abort())
+  await other.goto(cloud.console)
+  await other.getByText('页面无法加载，请刷新重试。').waitFor()
+  await closeWindow(other)
+})
+
 test('a token is renewed before it ends', async () => {
   const page = await openWindow(browser, cloud)
   await page.clock.install()

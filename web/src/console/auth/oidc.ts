@@ -44,7 +44,14 @@ async function discover() {
   return oauth.processDiscoveryResponse(at, await oauth.discoveryRequest(at, { ...options(), algorithm: 'oidc' }))
 }
 
-export const signedInBefore = () => localStorage.getItem(beforeKey) === 'yes'
+/** Whether a sign-in succeeded in this browser before. A browser may refuse storage. */
+export function signedInBefore(): boolean {
+  try {
+    return localStorage.getItem(beforeKey) === 'yes'
+  } catch {
+    return false
+  }
+}
 export const isCallback = () => location.pathname === '/console/callback'
 
 /** Leaves for the issuer's page. Returns the reason if that failed. */
@@ -61,7 +68,11 @@ export async function redirect(to: string, quiet: boolean): Promise<string | und
     nonce: oauth.generateRandomNonce(),
     to,
   }
-  sessionStorage.setItem(pendingKey, JSON.stringify(pending))
+  try {
+    sessionStorage.setItem(pendingKey, JSON.stringify(pending))
+  } catch {
+    return 'storage'
+  }
   const url = new URL(as.authorization_endpoint!)
   const query: Record<string, string> = {
     client_id: config.client_id,

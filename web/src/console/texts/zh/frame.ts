@@ -16,6 +16,7 @@ export default {
       access_denied: '登录被拒绝。',
       unreachable: '暂时无法连接登录服务，请稍后重试。',
       state: '这次登录已失效，请重新登录。',
+      storage: '浏览器不允许本网站保存数据，无法登录。请在浏览器设置中允许，然后重试。',
       other: (code: string) => `登录服务返回错误：${code}`,
     },
     again: '重新登录',
