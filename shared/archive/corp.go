@@ -1,9 +1,9 @@
 package archive
 
 import (
-	"regexp"
 	"time"
 
+	"github.com/yunduo-scrm/archive/shared/pattern"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -93,13 +93,13 @@ func TroubleOf(c Corp, s PullState) *Trouble {
 // CallbackTouch is the shortest time between two changes of [Corp.CallbackAt].
 const CallbackTouch = time.Minute
 
-var corpID = regexp.MustCompile(`^w[wx][0-9a-zA-Z]{8,40}$`)
+var corpID = pattern.New(`^w[wx][0-9a-zA-Z]{8,40}$`)
 
 // ValidCorpID reports whether s has the form of a corpid: ww or wx and then 8
 // to 40 letters or digits. Known corpids have 16 hex digits after the prefix; the
 // accepted form is wider because WeCom does not document it. A corpid of this
 // form needs no escaping in keys and object names.
-func ValidCorpID(s string) bool { return corpID.MatchString(s) }
+func ValidCorpID(s string) bool { return corpID().MatchString(s) }
 
 // Key is the public half of an RSA key pair of a corp. The private half is
 // in the secret store under the same id, created once, never overwritten.

@@ -8,9 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // Answer is a parsed answer of GetChatData (wecom.md 1.5).
@@ -124,11 +125,11 @@ func stringOf(raw json.RawMessage) string {
 	return s
 }
 
-var fromIPText = regexp.MustCompile(`from ip: ?([0-9a-fA-F.:]{2,45}[0-9a-fA-F])`)
+var fromIPText = pattern.New(`from ip: ?([0-9a-fA-F.:]{2,45}[0-9a-fA-F])`)
 
 // CallerIP is our address in an errmsg of WeCom's, or empty.
 func CallerIP(errmsg string) string {
-	if m := fromIPText.FindStringSubmatch(errmsg); m != nil {
+	if m := fromIPText().FindStringSubmatch(errmsg); m != nil {
 		return m[1]
 	}
 	return ""

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // A reply that quotes another message is plain text: the client writes the quoted
@@ -13,15 +15,15 @@ import (
 // parts. A mention may stand before the quote. The groups of quoteIntro are the mentions
 // and the colon, and that of wechatBegin the mentions.
 var (
-	quoteIntro = regexp.MustCompile(`(?i)^` + mentions + `[【\[(（]?(?:` +
+	quoteIntro = pattern.New(`(?i)^` + mentions + `[【\[(（]?(?:` +
 		`(?:(?:以下|[这這])是` + one + `|[这這此该該][条條]?` + message + `[是为為](?:` + one + `)?)` +
 		`(?:引用\s*(?:[/／、&和或]?\s*回[复覆復])?|(?:[对對][这這此该該]?[条條]?` + message + `的)?回[复覆復])\s*(?:的?` + message + `)?` +
 		`|this(?:\s+message)?\s+is\s+(?:an?\s+)?` + quoted + `(?:(?:\s*(?:[/／&]|or|and)\s*|\s*)` + quoted + `)?(?:\s+message|\s+to\s+(?:an?|the|this)\s+message)?)` +
 		blanks + `([` + colons + `])?` + blanks + `[】\])）]?` + blanks + `(?:\n` + blanks + `)*`)
-	quoteRow = regexp.MustCompile(row)
+	quoteRow = pattern.New(row)
 	// WeChat's form has no intro, so that its row must be long.
-	wechatBegin = regexp.MustCompile(`^` + mentions + `[「『"“]`)
-	wechatEnd   = regexp.MustCompile(`[」』"”]` + blanks + `\n\s*(?:[` + dashes + `]` + blanks + `){9,}(?:\n|$)`)
+	wechatBegin = pattern.New(`^` + mentions + `[「『"“]`)
+	wechatEnd   = pattern.New(`[」』"”]` + blanks + `\n\s*(?:[` + dashes + `]` + blanks + `){9,}(?:\n|$)`)
 )
 
 const (
@@ -73,14 +75,14 @@ func quoteOf(s string) *Quote {
 	}
 	s = lines.Replace(s)
 	var q *Quote
-	at := quoteIntro.FindStringSubmatchIndex(s)
+	at := quoteIntro().FindStringSubmatchIndex(s)
 	if at != nil {
 		colon := at[4] >= 0
 		if colon || s[at[1]-1] == '\n' { // without a colon the intro has a line of its own
 			q = quoteBehind(s[at[1]:], colon)
 		}
-	} else if at = wechatBegin.FindStringSubmatchIndex(s); at != nil {
-		if quoted, reply, ok := cutQuote(s[at[1]:], wechatEnd); ok {
+	} else if at = wechatBegin().FindStringSubmatchIndex(s); at != nil {
+		if quoted, reply, ok := cutQuote(s[at[1]:], wechatEnd()); ok {
 			q = newQuote(quoted, reply, true)
 		}
 	}
@@ -103,7 +105,7 @@ func quoteBehind(s string, colon bool) *Quote {
 		return nil
 	}
 	if marked { // nothing is quoted
-		if at := quoteRow.FindStringIndex(text); at != nil && strings.TrimLeftFunc(text[:at[0]], isBlank) == "" {
+		if at := quoteRow().FindStringIndex(text); at != nil && strings.TrimLeftFunc(text[:at[0]], isBlank) == "" {
 			return &Quote{Reply: text[at[1]:]}
 		}
 	}
@@ -119,7 +121,7 @@ func quoteBehind(s string, colon bool) *Quote {
 		}
 	}
 	text = "\n" + text // which the intro has taken
-	if rows := quoteRow.FindAllStringIndex(text, -1); rows != nil {
+	if rows := quoteRow().FindAllStringIndex(text, -1); rows != nil {
 		last := rows[len(rows)-1]
 		return newQuote(text[:last[0]], text[last[1]:], false)
 	}

@@ -23,10 +23,11 @@ import (
 	"fmt"
 	"html"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 var (
@@ -225,7 +226,7 @@ func squeeze(name string) string { return strings.ToLower(strings.ReplaceAll(nam
 // reads as U+FFFD, because an id without it could be another one.
 func ReadElements(plain []byte) (Elements, error) {
 	text := clean(plain)
-	if !root.MatchString(text) {
+	if !root().MatchString(text) {
 		return nil, ErrMalformed
 	}
 	return leaves(text), nil
@@ -237,7 +238,7 @@ const damage = "\ufffd"
 // clean returns a text with damage in place of what XML forbids.
 func clean(b []byte) string {
 	text := strings.ToValidUTF8(strings.TrimPrefix(string(b), "\ufeff"), damage)
-	return forbidden.ReplaceAllString(text, damage)
+	return forbidden().ReplaceAllString(text, damage)
 }
 
 // undamaged returns a text without damage. It is for texts that name nobody.
@@ -246,12 +247,12 @@ func undamaged(s string) string { return strings.ReplaceAll(s, damage, "") }
 const openCDATA, endCDATA = "<![CDATA[", "]]>"
 
 var (
-	root = regexp.MustCompile(`(?i)^[\s\x{fffd}]*(?:<\?[^>]*>\s*|<!--(?s:.*?)-->\s*|<!doctype[^>]*>\s*)*<xml\b[^>]*>`)
+	root = pattern.New(`(?i)^[\s\x{fffd}]*(?:<\?[^>]*>\s*|<!--(?s:.*?)-->\s*|<!doctype[^>]*>\s*)*<xml\b[^>]*>`)
 	// A tag: its slash, its name, and the slash of an empty element. Another bracket is
 	// text.
-	tag = regexp.MustCompile(`^<(/?)([A-Za-z_][A-Za-z0-9_]*)(?:\s[^<>]*?)?(/?)>`)
+	tag = pattern.New(`^<(/?)([A-Za-z_][A-Za-z0-9_]*)(?:\s[^<>]*?)?(/?)>`)
 	// The characters that XML forbids, and references to them.
-	forbidden = regexp.MustCompile(`[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]|` +
+	forbidden = pattern.New(`[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]|` +
 		`(?i:&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01]|6553[45])|x0*(?:[0-8bcef]|1[0-9a-f]|fff[ef]));)`)
 )
 
@@ -277,7 +278,7 @@ func leaves(text string) Elements {
 			text = behind
 			continue
 		}
-		m := tag.FindStringSubmatch(text)
+		m := tag().FindStringSubmatch(text)
 		if m == nil {
 			value.WriteByte('<')
 			text = rest

@@ -12,9 +12,10 @@ import (
 	"encoding/xml"
 	"maps"
 	"math/big"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // minKey is a number of bytes that every RSA private key exceeds.
@@ -264,15 +265,15 @@ func (f *finding) searchNumbers(text string) {
 		f.searchJSON(v)
 		rest = rest[d.InputOffset():]
 	}
-	for _, element := range dotNet.FindAllString(text, maxCandidates) {
+	for _, element := range dotNet().FindAllString(text, maxCandidates) {
 		var v struct{ Modulus, Exponent, D, P, Q string }
 		if xml.Unmarshal([]byte(element), &v) == nil {
 			f.addNumbers(numbers{integer(v.Modulus), integer(v.Exponent), integer(v.D), integer(v.P), integer(v.Q)})
 		}
 	}
-	if m := printed.FindStringSubmatch(text); m != nil {
+	if m := printed().FindStringSubmatch(text); m != nil {
 		digits := func(s string) *big.Int {
-			n, _ := new(big.Int).SetString(beside.ReplaceAllString(s, ""), 16) // never nil: the pattern matches digits only
+			n, _ := new(big.Int).SetString(beside().ReplaceAllString(s, ""), 16) // never nil: the pattern matches digits only
 			return n
 		}
 		e, _ := new(big.Int).SetString(m[2], 10)
@@ -281,9 +282,9 @@ func (f *finding) searchNumbers(text string) {
 }
 
 var (
-	dotNet  = regexp.MustCompile(`(?s)<RSAKeyValue\b.*?</RSAKeyValue>`)
+	dotNet  = pattern.New(`(?s)<RSAKeyValue\b.*?</RSAKeyValue>`)
 	octets  = `((?:\s*[0-9a-f]{2}:?)+)\s*`
-	printed = regexp.MustCompile(`(?i)modulus:` + octets + `publicExponent:\s*(\d+)[^\n]*\s*privateExponent:` + octets + `prime1:` + octets + `prime2:` + octets)
+	printed = pattern.New(`(?i)modulus:` + octets + `publicExponent:\s*(\d+)[^\n]*\s*privateExponent:` + octets + `prime1:` + octets + `prime2:` + octets)
 )
 
 // addNumbers reads a key from its numbers, which is expensive.

@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"html"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/yunduo-scrm/archive/shared/pattern"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -94,12 +94,12 @@ func (f *finding) search(text string, encodings int) {
 	if f.searchNumbers(text); !f.empty() {
 		return
 	}
-	if b, err := hex.DecodeString(beside.ReplaceAllString(text, "")); err == nil && len(b) > minKey {
+	if b, err := hex.DecodeString(beside().ReplaceAllString(text, "")); err == nil && len(b) > minKey {
 		f.searchBytes(b, encodings)
 		return
 	}
-	for _, run := range digits.FindAllString(single.ReplaceAllString(text, "0x0$1"), maxCandidates) { // in a program
-		b, err := hex.DecodeString(beside.ReplaceAllString(run, ""))
+	for _, run := range digits().FindAllString(single().ReplaceAllString(text, "0x0$1"), maxCandidates) { // in a program
+		b, err := hex.DecodeString(beside().ReplaceAllString(run, ""))
 		if _, rule := readDER(b); err == nil && (rule == "" || printable(b)) {
 			f.searchBytes(b, encodings)
 		}
@@ -138,7 +138,7 @@ func (f *finding) searchBytes(b []byte, encodings int) {
 // searchBase64 looks for keys in base64 without BEGIN and END lines.
 func (f *finding) searchBase64(text string, encodings int) {
 	if encodings > 0 {
-		for _, run := range wrapped.FindAllString(text, maxCandidates) { // each value of a configuration
+		for _, run := range wrapped().FindAllString(text, maxCandidates) { // each value of a configuration
 			f.search(string(unpack(pack(run))), encodings-1)
 		}
 		if !f.empty() {
@@ -159,7 +159,7 @@ func (f *finding) searchBase64(text string, encodings int) {
 	if inner := unpack(packed); f.empty() && failed == "" && encodings > 0 && len(inner) > minKey && printable(inner) {
 		f.search(string(inner), encodings-1)
 	}
-	if sshPublic.MatchString(text) {
+	if sshPublic().MatchString(text) {
 		f.others = true
 	}
 	switch {
@@ -175,7 +175,7 @@ func (f *finding) searchBase64(text string, encodings int) {
 // nothing is usable, failed says what is wrong with the first candidate.
 func (f *finding) candidates(packed string, encodings int) (failed Rule) {
 	for range maxCandidates {
-		at := begin.FindStringIndex(packed)
+		at := begin().FindStringIndex(packed)
 		if at == nil {
 			break
 		}
@@ -204,17 +204,17 @@ var (
 	// A key in base64 begins like this: a DER sequence, OpenSSH's magic text, or a
 	// PEM text that was encoded once more. The short sequences are those of elliptic
 	// keys.
-	begin     = regexp.MustCompile(`MI[IHG]|MHcCAQEE|MC4CAQAw|` + sshStart + `|` + pemStart)
+	begin     = pattern.New(`MI[IHG]|MHcCAQEE|MC4CAQAw|` + sshStart + `|` + pemStart)
 	sshStart  = "b3BlbnNzaC1rZXktdj"
 	pemStart  = "LS0tL"
-	wrapped   = regexp.MustCompile(pemStart + `[A-Za-z0-9+/_-]{100,}`)
-	sshPublic = regexp.MustCompile(`AAAAB3NzaC1yc2E|\bssh-(?:rsa|dss|ed25519)\b|\becdsa-sha2-`) // a public key of OpenSSH
-	digits    = regexp.MustCompile(`(?i)(?:(?:\\?0?x)?[0-9a-f]{2}[\s,:;]*){100,}`)
-	single    = regexp.MustCompile(`\b0[xX]([0-9a-fA-F])\b`)
+	wrapped   = pattern.New(pemStart + `[A-Za-z0-9+/_-]{100,}`)
+	sshPublic = pattern.New(`AAAAB3NzaC1yc2E|\bssh-(?:rsa|dss|ed25519)\b|\becdsa-sha2-`) // a public key of OpenSSH
+	digits    = pattern.New(`(?i)(?:(?:\\?0?x)?[0-9a-f]{2}[\s,:;]*){100,}`)
+	single    = pattern.New(`\b0[xX]([0-9a-fA-F])\b`)
 	// What people and programs write between hexadecimal digits.
-	beside = regexp.MustCompile(`\\?0?[xX]|[\s:,;'"(){}\[\]\x{feff}]`)
+	beside = pattern.New(`\\?0?[xX]|[\s:,;'"(){}\[\]\x{feff}]`)
 	// The dashes may be lost, and the label may be wrong.
-	mark = regexp.MustCompile(`(?i)[- ]*\b(BEGIN|END)[ _+]+((?:[A-Z0-9.]+[ _+]+){0,5}?(?:KEY|CERTIFICATE|PARAMETERS|REQUEST|CRL|PKCS7|CMS))(?:[ _+]BLOCK)?[ ]*-*`)
+	mark = pattern.New(`(?i)[- ]*\b(BEGIN|END)[ _+]+((?:[A-Z0-9.]+[ _+]+){0,5}?(?:KEY|CERTIFICATE|PARAMETERS|REQUEST|CRL|PKCS7|CMS))(?:[ _+]BLOCK)?[ ]*-*`)
 	// endMark replaces an END line without a BEGIN line.
 	endMark = "\x00"
 )
@@ -227,7 +227,7 @@ type block struct{ label, body string }
 func split(text string) (blocks []block, beside string) {
 	var rest strings.Builder
 	open, label, at := false, "", 0
-	for _, m := range mark.FindAllStringSubmatchIndex(text, -1) {
+	for _, m := range mark().FindAllStringSubmatchIndex(text, -1) {
 		body := text[at:m[0]]
 		if open {
 			blocks = append(blocks, block{label, body})
@@ -258,7 +258,7 @@ func (b block) encrypted() bool {
 
 // read reads a block's key. The label decides only where the bytes do not.
 func (b block) read() (*rsa.PrivateKey, Rule) {
-	body := header.ReplaceAllString(b.body, "")
+	body := header().ReplaceAllString(b.body, "")
 	key, rule := readBase64(pack(body))
 	if rule == RuleCutOff || rule == RuleMalformed {
 		for _, repair := range repairs {
@@ -290,7 +290,7 @@ var repairs = []func(string) string{
 	// A web form, sent without URL-encoding, turns each plus sign into a blank.
 	func(s string) string { return strings.ReplaceAll(s, " ", "+") },
 	// Numbers of lines, times, list marks, and pieces of programs are short.
-	func(s string) string { return strings.Join(longRuns.FindAllString(s, -1), "") },
+	func(s string) string { return strings.Join(longRuns().FindAllString(s, -1), "") },
 	// Programs and people write paths, times and names beside or between lines.
 	longLines,
 	// In a diff, each added line begins with a plus sign.
@@ -298,7 +298,7 @@ var repairs = []func(string) string{
 	// A mail (quoted-printable) breaks lines with =, and writes characters as = and
 	// two hex digits.
 	func(s string) string {
-		return quoted.ReplaceAllStringFunc(s, func(e string) string {
+		return quoted().ReplaceAllStringFunc(s, func(e string) string {
 			b, _ := hex.DecodeString(strings.TrimSpace(e[1:])) // nothing for the end of a line
 			return string(b)
 		})
@@ -306,8 +306,8 @@ var repairs = []func(string) string{
 }
 
 var (
-	longRuns = regexp.MustCompile(`[A-Za-z0-9+/_-]{9,}`)
-	quoted   = regexp.MustCompile(`=(?:[0-9A-F]{2}|[ ]*\n)`)
+	longRuns = pattern.New(`[A-Za-z0-9+/_-]{9,}`)
+	quoted   = pattern.New(`=(?:[0-9A-F]{2}|[ ]*\n)`)
 )
 
 // longLines keeps the longest run of each line, if it is long. The last line may be
@@ -317,7 +317,7 @@ func longLines(s string) string {
 	before, rest := "", []string(nil)
 	for line := range strings.Lines(s) {
 		from, to := 0, 0
-		for _, run := range longRuns.FindAllStringIndex(line, -1) {
+		for _, run := range longRuns().FindAllStringIndex(line, -1) {
 			if run[1]-run[0] > to-from {
 				from, to = run[0], run[1]
 			}
@@ -332,7 +332,7 @@ func longLines(s string) string {
 	rest = slices.DeleteFunc(rest, func(line string) bool { return len(line) <= len(before) })
 	if len(rest) > 0 {
 		last := rest[max(slices.IndexFunc(rest, func(line string) bool { return strings.HasPrefix(line, before) }), 0)]
-		kept.WriteString(shortRun.FindString(last[len(before):]))
+		kept.WriteString(shortRun().FindString(last[len(before):]))
 	}
 	return kept.String()
 }
@@ -340,29 +340,29 @@ func longLines(s string) string {
 // longLine is shorter than the lines of a key.
 const longLine = 40
 
-var shortRun = regexp.MustCompile(`^[A-Za-z0-9+/_=-]*`)
+var shortRun = pattern.New(`^[A-Za-z0-9+/_=-]*`)
 
-var header = regexp.MustCompile(`(?m)^[ \t]*[A-Za-z-]+: .*$`)
+var header = pattern.New(`(?m)^[ \t]*[A-Za-z-]+: .*$`)
 
 // plain undoes what editors, chats and configuration files do to a text.
 func plain(s string) string {
 	for range maxEncodings {
-		if encoded.MatchString(s) {
+		if encoded().MatchString(s) {
 			if u, err := url.QueryUnescape(s); err == nil {
 				s = u
 			}
 		}
-		s = tag.ReplaceAllString(html.UnescapeString(s), "\n")
+		s = tag().ReplaceAllString(html.UnescapeString(s), "\n")
 	}
-	s = colours.ReplaceAllString(joined.ReplaceAllString(s, ""), "")
-	s = unicodeEscape.ReplaceAllStringFunc(s, func(e string) string {
+	s = colours().ReplaceAllString(joined().ReplaceAllString(s, ""), "")
+	s = unicodeEscape().ReplaceAllStringFunc(s, func(e string) string {
 		b, err := hex.DecodeString(e[len(e)-2:])
 		if err != nil {
 			return ""
 		}
 		return string(rune(b[0]))
 	})
-	s = escape.ReplaceAllString(s, "\n")
+	s = escape().ReplaceAllString(s, "\n")
 	return strings.Map(func(r rune) rune {
 		switch {
 		case strings.ContainsRune("‐‑‒–—―−﹘﹣－", r):
@@ -381,12 +381,12 @@ func plain(s string) string {
 }
 
 var (
-	encoded       = regexp.MustCompile(`(?i)%(25)*(0a|0d|20|2b|2f|3d)`)
-	tag           = regexp.MustCompile(`(?i)</?(br|p|div|span|pre|code)\b[^<>]*>`)
-	joined        = regexp.MustCompile(`["']\s*[+.]\s*["']`) // "…" + "…", as in source code
-	unicodeEscape = regexp.MustCompile(`\\+(?:u00|x)[0-9a-fA-F]{2}`)
-	escape        = regexp.MustCompile("\\\\+(?:par\\b|01[25]|[nrt])|`[nr]|\\^[MJ]") // PowerShell has a backtick
-	colours       = regexp.MustCompile(`\x1b\[[0-9;]*m`)                             // of a terminal
+	encoded       = pattern.New(`(?i)%(25)*(0a|0d|20|2b|2f|3d)`)
+	tag           = pattern.New(`(?i)</?(br|p|div|span|pre|code)\b[^<>]*>`)
+	joined        = pattern.New(`["']\s*[+.]\s*["']`) // "…" + "…", as in source code
+	unicodeEscape = pattern.New(`\\+(?:u00|x)[0-9a-fA-F]{2}`)
+	escape        = pattern.New("\\\\+(?:par\\b|01[25]|[nrt])|`[nr]|\\^[MJ]") // PowerShell has a backtick
+	colours       = pattern.New(`\x1b\[[0-9;]*m`)                             // of a terminal
 )
 
 // pack keeps the characters of base64. It replaces those of the URL alphabet by

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -25,6 +24,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/decode"
 	"github.com/yunduo-scrm/archive/shared/archive/media"
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // MediaClient is what [Media] needs of [*s3.Client].
@@ -288,7 +288,7 @@ func saveAs(f media.File, byType string) string {
 	switch {
 	case name == "":
 		name, ext = "file-"+f.ID[:min(len(f.ID), 8)], cmp.Or(byType, ext)
-	case (ext == "" || number.MatchString(ext) && strings.HasSuffix(name, "."+ext)) && !ownExt.MatchString(name):
+	case (ext == "" || number().MatchString(ext) && strings.HasSuffix(name, "."+ext)) && !ownExt().MatchString(name):
 		ext = byType
 	}
 	name = withExt(name, ext)
@@ -304,8 +304,8 @@ func saveAs(f media.File, byType string) string {
 var (
 	// ownExt is the end of a name that has an extension: another text behind a dot is
 	// part of the name, such as a version or a day.
-	ownExt = regexp.MustCompile(`\.[0-9]{0,3}[A-Za-z][0-9A-Za-z]{0,9}$`)
-	number = regexp.MustCompile(`^[0-9]+$`)
+	ownExt = pattern.New(`\.[0-9]{0,3}[A-Za-z][0-9A-Za-z]{0,9}$`)
+	number = pattern.New(`^[0-9]+$`)
 )
 
 // safeName is a name without folders, control characters, dots and blanks at

@@ -24,7 +24,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,6 +32,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/archive/directory"
 	"github.com/yunduo-scrm/archive/shared/message"
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // DefaultBase is the address of WeCom's HTTP API.
@@ -237,12 +237,12 @@ func aboutID(err error) error {
 // errcodes finds the errcode of an answer that is not JSON as a whole: the first one,
 // because a text of a customer may stand behind it. In a text the quotation marks are
 // escaped.
-var errcodes = regexp.MustCompile(`(?:^|[^\\])"errcode"\s*:\s*(?:("[-+.0-9eE]*"|[-+.0-9eE]+|null)\s*[,}])?`)
+var errcodes = pattern.New(`(?:^|[^\\])"errcode"\s*:\s*(?:("[-+.0-9eE]*"|[-+.0-9eE]+|null)\s*[,}])?`)
 
 // damagedCode reads that errcode. The errcode of a refusal counts only in front of all
 // texts: a customer's text could refuse the access for every id.
 func damagedCode(raw []byte) (code number, ok bool) {
-	m := errcodes.FindSubmatchIndex(raw)
+	m := errcodes().FindSubmatchIndex(raw)
 	if m == nil || m[2] < 0 || code.UnmarshalJSON(raw[m[2]:m[3]]) != nil {
 		return 0, false
 	}

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"regexp"
 	"strconv"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // The measures of a download.
@@ -129,13 +129,13 @@ func (t *transfer) take(c Chunk) {
 	t.followed[place(c.Next)] = true
 }
 
-var indexForm = regexp.MustCompile(`^Range:bytes=(\d{1,18})-(\d{1,18})$`)
+var indexForm = pattern.New(`^Range:bytes=(\d{1,18})-(\d{1,18})$`)
 
 // indexRange returns the first and the last byte that an index asks for. known
 // is false if the index has another form than the example in WeCom's document
 // (wecom.md 1.7). The document does not promise that form.
 func indexRange(index string) (first, last int64, known bool) {
-	m := indexForm.FindStringSubmatch(index)
+	m := indexForm().FindStringSubmatch(index)
 	if m == nil {
 		return 0, 0, false
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/output"
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // GetMessageBytes returns the bytes of a message as decrypted (law 4). The headers
@@ -46,14 +46,14 @@ func (h *Handlers) GetMessageBytes(ctx context.Context, c *session.Call) (output
 	return ans, nil
 }
 
-var rangeForm = regexp.MustCompile(`^bytes=([0-9]{0,18})-([0-9]{0,18})$`)
+var rangeForm = pattern.New(`^bytes=([0-9]{0,18})-([0-9]{0,18})$`)
 
 // byteRange reads a Range header with one range (RFC 9110, 14.2). requested is
 // false for an absent or malformed header and for an unsupported kind of range;
 // the RFC allows a server to ignore these. If first is at or above size, the range
 // begins after the end.
 func byteRange(header string, size int) (first, last int, requested bool) {
-	m := rangeForm.FindStringSubmatch(strings.TrimSpace(header))
+	m := rangeForm().FindStringSubmatch(strings.TrimSpace(header))
 	if m == nil || m[1] == "" && m[2] == "" {
 		return 0, 0, false
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"github.com/yunduo-scrm/archive/shared/archive"
 	"github.com/yunduo-scrm/archive/shared/message"
 	"github.com/yunduo-scrm/archive/shared/opaque"
+	"github.com/yunduo-scrm/archive/shared/pattern"
 )
 
 // Server serves routes. Its fields never change after the first request.
@@ -225,9 +225,9 @@ func problemOf(ctx context.Context, err error) *problem.Problem {
 }
 
 var (
-	pathName = regexp.MustCompile(`\{(\w+)\}`)
+	pathName = pattern.New(`\{(\w+)\}`)
 	// plainID is the form of corpids, msgids, days, numbers and our own ids.
-	plainID = regexp.MustCompile(`^[0-9A-Za-z_.=-]{1,256}$`)
+	plainID = pattern.New(`^[0-9A-Za-z_.=-]{1,256}$`)
 )
 
 // asked lists the ids in the path of a refused request, so that the log shows
@@ -235,9 +235,9 @@ var (
 // another form is only noted.
 func asked(rt Route, c *session.Call) []string {
 	ids := []string{}
-	for _, name := range pathName.FindAllStringSubmatch(rt.Path, -1) {
+	for _, name := range pathName().FindAllStringSubmatch(rt.Path, -1) {
 		id := c.PathValue(name[1])
-		if !plainID.MatchString(id) {
+		if !plainID().MatchString(id) {
 			id = "odd"
 		}
 		ids = append(ids, id)

@@ -73,7 +73,7 @@ func appStanding(corp archive.Corp, reach directory.Reach) (archive.Standing, di
 func (h *Handlers) PutApp(ctx context.Context, c *session.Call) (output.Answer, error) {
 	c.Required("secret")
 	text, trimmed, ok := c.Pasted("secret", minSecret, maxSecret)
-	if ok && !visibleASCII.MatchString(text) {
+	if ok && !visibleASCII().MatchString(text) {
 		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
 	agent, agentTrimmed, ok := c.Pasted("agent_id", 1, maxAgentID)

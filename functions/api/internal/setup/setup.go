@@ -3,7 +3,6 @@ package setup
 import (
 	"context"
 	"errors"
-	"regexp"
 	"slices"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/yunduo-scrm/archive/functions/api/internal/problem"
 	"github.com/yunduo-scrm/archive/functions/api/internal/session"
 	"github.com/yunduo-scrm/archive/shared/archive"
+	"github.com/yunduo-scrm/archive/shared/pattern"
 	"github.com/yunduo-scrm/archive/shared/secret"
 )
 
@@ -25,8 +25,8 @@ const (
 )
 
 var (
-	visibleASCII = regexp.MustCompile(`^[!-~]+$`)
-	keyIDForm    = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	visibleASCII = pattern.New(`^[!-~]+$`)
+	keyIDForm    = pattern.New(`^[0-9a-f]{32}$`)
 )
 
 type setupJSON struct {
@@ -110,12 +110,12 @@ func readForm(c *session.Call) (form, error) {
 	var f form
 	var ok bool
 	f.secret, f.trimmed, ok = c.Pasted("secret", minSecret, maxSecret)
-	if ok && !visibleASCII.MatchString(f.secret) {
+	if ok && !visibleASCII().MatchString(f.secret) {
 		c.Reject("secret", problem.Form, problem.RemedySecret, nil)
 	}
 	f.version = c.Version("publickey_ver")
 	f.keyID, ok = c.Text("key_id", 32, 32)
-	if ok && !keyIDForm.MatchString(f.keyID) {
+	if ok && !keyIDForm().MatchString(f.keyID) {
 		c.Reject("key_id", problem.Form, problem.RemedyKeyID, nil)
 	}
 	switch {
