@@ -36,7 +36,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 		f.StringVar(&e.profile, name+"-profile", "", "`profile` of the AWS configuration")
 		f.StringVar(&e.region, name+"-region", "", "`region` of the table")
 	}
-	if err := errors.Join(flags.Parse(f, args), flags.NoArguments(f)); err != nil {
+	if err := flags.ParseAll(f, args); err != nil {
 		return err
 	}
 	if from.table == "" || to.table == "" {

@@ -44,7 +44,7 @@ func run(args []string, out io.Writer) error {
 	region := f.String("region", "us-east-1", "region of the prices file")
 	root := f.String("root", ".", "`folder` of the repository")
 	rewrite := f.Bool("write", false, "write the tables for 1, 10 and 100 million messages into the documents")
-	if err := errors.Join(flags.Parse(f, args), flags.NoArguments(f)); err != nil {
+	if err := flags.ParseAll(f, args); err != nil {
 		return err
 	}
 	if err := errors.Join(u.check(), u.choose(*keys, *alarms, *messages, *backup)); err != nil {

@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("fleet", flag.ContinueOnError)
 	env := f.String("env", "", "`name` of a block of samconfig.toml")
 	unwell := f.Bool("unwell", false, "leave out companies that are well or switched off")
-	if err := errors.Join(flags.Parse(f, args), flags.NoArguments(f)); err != nil {
+	if err := flags.ParseAll(f, args); err != nil {
 		return err
 	}
 	e, err := deploy.Named("samconfig.toml", []string{*env})

@@ -30,7 +30,7 @@ func run(ctx context.Context, args []string, s operator.Streams) error {
 	f := flag.NewFlagSet("smoke", flag.ContinueOnError)
 	env := f.String("env", "", "`name` of a block of samconfig.toml")
 	corp := f.String("corp", "", "`corpid` of a company whose callback to verify; empty for none")
-	if err := errors.Join(flags.Parse(f, args), flags.NoArguments(f)); err != nil {
+	if err := flags.ParseAll(f, args); err != nil {
 		return err
 	}
 	if *corp != "" && !archive.ValidCorpID(*corp) {

@@ -33,8 +33,16 @@ func Parse(f *flag.FlagSet, args []string) error {
 	return nil
 }
 
+// ParseAll is Parse for a command whose every argument has a flag.
+func ParseAll(f *flag.FlagSet, args []string) error {
+	if err := Parse(f, args); err != nil {
+		return err
+	}
+	return NoArguments(f)
+}
+
 // NoArguments refuses arguments without a flag, after f has been parsed. Such an argument
-// is a slip: the name of a flag, or its value behind a blank.
+// is a slip: the name of a flag, or its value after a space.
 func NoArguments(f *flag.FlagSet) error {
 	if f.NArg() > 0 {
 		return Mistake(fmt.Errorf("unknown argument %q; -h lists the flags", f.Arg(0)))

@@ -78,17 +78,22 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-func TestNoArguments(t *testing.T) {
+func TestParseAll(t *testing.T) {
 	t.Parallel()
-	f := flag.NewFlagSet("erase", flag.ContinueOnError)
-	if err := errors.Join(flags.Parse(f, nil), flags.NoArguments(f)); err != nil {
-		t.Errorf("no argument: got %v, want success", err)
-	}
-	if err := flags.Parse(f, []string{"now"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := flags.NoArguments(f); err == nil || !strings.Contains(err.Error(), `"now"`) {
-		t.Errorf("argument: got %v, want an error with its name", err)
+	for args, want := range map[string]string{
+		"":            "",
+		"-n 2":        "",
+		"now":         `unknown argument "now"; -h lists the flags`,
+		"-n 2 now":    `unknown argument "now"; -h lists the flags`,
+		"-n two -m 3": `-n is "two": want a whole number`,
+	} {
+		f := flag.NewFlagSet("erase", flag.ContinueOnError)
+		f.Int("n", 1, "a number")
+		f.Int("m", 1, "another number")
+		err := flags.ParseAll(f, strings.Fields(args))
+		if got := fmt.Sprint(err); err != nil && (got != want || flags.Status(err) != 2) || err == nil && want != "" {
+			t.Errorf("%q: got %v with status %d, want %q with 2", args, err, flags.Status(err), want)
+		}
 	}
 }
 

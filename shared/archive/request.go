@@ -10,8 +10,9 @@ import (
 // harm (law 3).
 type PullRequest struct {
 	Corp string `json:"corp"`
-	// Why is for the log: timer, callback, continued, asked. A pull that only the
-	// [Timer] wanted also tells whether callbacks come.
+	// Why is for the log: timer, callback, continued, asked. A pull that the [Timer]
+	// wanted also tells whether callbacks come. If its request waits for more than
+	// [CallbackTouch] behind a long pull, a callback of that time counts as missed.
 	Why string `json:"why"`
 	// Force passes over pauses: a person asked, or a refused secret was changed.
 	// The corp's share and the address's budget still hold, see [Gate].
@@ -53,12 +54,9 @@ func (w WantedPulls) RequestPulls(ctx context.Context, reqs ...PullRequest) erro
 }
 
 // SendUnmarked puts requests into the queue without marks. Dispatch alone calls it, and
-// only while pull keeps up.
+// only while pull keeps up. A failure with some requests stops no other (law 8).
 func (w WantedPulls) SendUnmarked(ctx context.Context, reqs ...PullRequest) error {
-	if len(reqs) == 0 {
-		return nil
-	}
-	return w.Send(ctx, reqs...)
+	return inParts(ctx, reqs, func(ctx context.Context, part []PullRequest) error { return w.Send(ctx, part...) })
 }
 
 // DecodeRequest asks the decoder to decode one page, or to go on with a replay

@@ -60,7 +60,7 @@ const (
 // Wanted keeps work of one kind wanted or not wanted: a mark in the table and at
 // most one request that waits in the queue, however many callers want the work.
 // While the consumer works on a request, one more may wait. So a queue holds at most
-// two requests of a work. An R is a wish, or the request that is sent for wishes. The
+// two requests of a work that have a mark. An R is a wish, or the request that is sent for wishes. The
 // fields of a Wanted never change.
 type Wanted[R any] struct {
 	Marks Marks
@@ -90,13 +90,19 @@ type Wanted[R any] struct {
 //
 // A failure with one corp's mark stops no other (law 8).
 func (w Wanted[R]) Want(ctx context.Context, wishes ...R) error {
-	errs := make([]error, (len(wishes)+sendsAtOnce-1)/sendsAtOnce)
+	return inParts(ctx, wishes, w.want)
+}
+
+// inParts calls do for parts of the requests, several at a time. A part that fails stops
+// no other.
+func inParts[R any](ctx context.Context, all []R, do func(context.Context, []R) error) error {
+	errs := make([]error, (len(all)+sendsAtOnce-1)/sendsAtOnce)
 	var group errgroup.Group
 	group.SetLimit(marksAtOnce)
-	for i, part := range slices.Collect(slices.Chunk(wishes, sendsAtOnce)) {
+	for i, part := range slices.Collect(slices.Chunk(all, sendsAtOnce)) {
 		group.Go(func() error {
 			if errs[i] = ctx.Err(); errs[i] == nil {
-				errs[i] = w.want(ctx, part)
+				errs[i] = do(ctx, part)
 			}
 			return nil
 		})
@@ -229,7 +235,7 @@ func (w Wanted[R]) unmark(ctx context.Context, marks []Mark) {
 // consumer calls it with its request before it reads anything that the work is about.
 // From then on, Want sends another request. A request takes only the mark that it was sent for, or an
 // older one. A later mark has a request of its own: if this request took it, the
-// queue could hold a third one. If there is no such mark, the request was delivered
+// queue could hold a third one with a mark. If there is no such mark, the request was delivered
 // before. Take then returns it unchanged, and the consumer does the work again
 // (law 3). A request without a SentAt has no mark: Take returns it unchanged.
 //

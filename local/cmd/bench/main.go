@@ -80,7 +80,7 @@ func main() {
 	large := f.Int("large", 0, "build an archive of so many `messages` in -data and measure it, instead of the parts")
 	data := f.String("data", "build/large", "`folder` of the large archive; empty: in memory, which is faster and cannot be continued")
 	file := f.String("json", "", "`file` to write the figures to as well")
-	if err := errors.Join(flags.Parse(f, os.Args[1:]), flags.NoArguments(f)); err != nil {
+	if err := flags.ParseAll(f, os.Args[1:]); err != nil {
 		flags.Exit("bench: ", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -29,7 +29,7 @@ func main() {
 	f := flag.NewFlagSet("drill", flag.ContinueOnError)
 	messages := f.Int("messages", 300, "`number` of messages that the company has before the backup")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := errors.Join(flags.Parse(f, os.Args[1:]), flags.NoArguments(f))
+	err := flags.ParseAll(f, os.Args[1:])
 	if err == nil {
 		err = run(ctx, *messages)
 	}

@@ -48,7 +48,7 @@ func (q *queue) of(group string) (n int) {
 const maxReceives = 5
 
 // fewRequests bounds the requests of one work in a queue. Without faults there are
-// two; each answer that is lost may add one.
+// two, and up to seven of the timer; each answer that is lost may add one.
 const fewRequests = 40
 
 // send puts requests into a queue, each with a call of its own: after an error any

@@ -25,24 +25,24 @@ const (
 	// caughtUpFresh is how old the state of a corp may be that pull serves at each tick:
 	// a quiet corp's state is saved every five minutes.
 	caughtUpFresh = 6*time.Minute + 30*time.Second
+	// markedTicks is the number of ticks between two marked requests of a corp that pull
+	// keeps up with.
+	markedTicks = 60
+	// depthTime is how long the depth of the queue of pulls may take: pulls need it least.
+	depthTime = time.Second
 )
 
 // Pulls takes requests to pull. Durable on return. [archive.WantedPulls] implements it.
 type Pulls interface {
 	archive.PullQueue
-	// SendUnmarked puts requests into the queue that have no mark. It writes nothing
-	// else, so nothing but the caller keeps such requests few.
+	// SendUnmarked puts requests into the queue that have no mark. Only the caller keeps
+	// such requests few.
 	SendUnmarked(ctx context.Context, reqs ...archive.PullRequest) error
 }
 
 // requestPulls requests a pull of each corp that is due: at every tick, or only
 // at every [announcedTicks]-th tick if callbacks announce the corp's messages. If
 // dispatch crashes before a request, the next tick makes it, a minute later.
-//
-// A mark costs two write units for each pull, so a request has one only if pull may be
-// behind: if the queue holds as many requests as this tick adds, or the corp's state does
-// not say that a pull ended lately. When pull stops, the queue therefore gains one request
-// of a corp without a mark, and then those of its marks.
 func (t *tick) requestPulls(ctx context.Context) error {
 	refused := t.callbacksRefused()
 	var due []archive.Corp
@@ -55,25 +55,49 @@ func (t *tick) requestPulls(ctx context.Context) error {
 		}
 		due = append(due, c)
 	}
-	waiting, err := t.PullDepth.Depth(ctx)
-	if err != nil {
-		err = fmt.Errorf("read depth of the pull queue: %w", err)
-	}
-	short := err == nil && waiting < len(due)
+	short, depthErr := t.pullQueueShort(ctx, len(due))
 	var marked, unmarked []archive.PullRequest
 	for _, c := range due {
 		req := archive.PullRequest{Corp: c.ID, Why: archive.Timer}
-		if short && t.now.Sub(t.states[c.ID].LastEmptyAt) < caughtUpFresh {
+		if short && t.keptUp(c.ID) {
 			unmarked = append(unmarked, req)
 		} else {
 			marked = append(marked, req)
 		}
 	}
-	if sendErr := errors.Join(t.Pulls.SendUnmarked(ctx, unmarked...), t.Pulls.RequestPulls(ctx, marked...)); sendErr != nil {
-		return errors.Join(err, fmt.Errorf("request %d pulls: %w", len(due), sendErr))
+	err := errors.Join(t.Pulls.SendUnmarked(ctx, unmarked...), t.Pulls.RequestPulls(ctx, marked...))
+	if err != nil {
+		err = fmt.Errorf("request %d pulls: %w", len(due), err)
+	} else {
+		t.Log.InfoContext(ctx, "tick", "corps", len(t.corps), "pulls", len(due), "marked", len(marked), "callbacks_refused", refused)
 	}
-	t.Log.InfoContext(ctx, "tick", "corps", len(t.corps), "pulls", len(due), "marked", len(marked), "callbacks_refused", refused)
-	return err
+	return errors.Join(depthErr, err)
+}
+
+// A mark costs two write units for each pull. The timer's requests therefore have marks
+// only if pull may be behind: if the queue holds as many requests as this tick adds, or
+// the corp's state does not say that a pull ended lately. So when pull stops, the queue
+// gains one request of a corp, or two, before the marks keep it short; and while one pull
+// of a corp runs for long, seven. Each corp has a marked request once an hour: it takes
+// the wishes of a mark whose request was lost.
+
+// pullQueueShort reports whether fewer requests wait for a pull than are added. After an
+// error, and if the queue does not say it in depthTime, it returns false.
+func (t *tick) pullQueueShort(ctx context.Context, added int) (short bool, err error) {
+	var waiting int
+	err = within(ctx, depthTime, func(ctx context.Context) (err error) {
+		waiting, err = t.PullDepth.Depth(ctx)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("read depth of the pull queue: %w", err)
+	}
+	return waiting < added, nil
+}
+
+// keptUp reports whether pull has kept up with the corp lately.
+func (t *tick) keptUp(corp string) bool {
+	return t.now.Sub(t.states[corp].LastEmptyAt) < caughtUpFresh && !t.hasTurn(corp, markedTicks)
 }
 
 // announced reports whether the corp's callbacks announce its messages. A callback

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/yunduo-scrm/archive/shared/archive"
@@ -93,7 +95,7 @@ func TestTickRequestsPulls(t *testing.T) {
 	})
 }
 
-// A quiet corp that is pulled each minute costs no write of a mark.
+// A quiet corp that is pulled each minute costs no write of a mark, except once an hour.
 func TestTimerNeedsNoMarkWhilePullKeepsUp(t *testing.T) {
 	f := &archivetest.Faults{}
 	d, disp := newDispatch(t, f)
@@ -118,20 +120,72 @@ func TestTimerNeedsNoMarkWhilePullKeepsUp(t *testing.T) {
 	if minute() == 0 {
 		t.Error("first pull: got no mark, want one: nothing says that pull serves the corp")
 	}
-	for n := range 30 {
-		if marks := minute(); marks > 0 {
-			t.Errorf("minute %d: got %d calls of marks, want none", n+1, marks)
+	marked := 0
+	for range 3 * 60 {
+		if minute() > 0 {
+			marked++
 		}
 	}
+	if marked != 3 {
+		t.Errorf("got %d pulls with a mark in three hours, want 3", marked)
+	}
+}
+
+// A depth that hangs, and requests of some corps that cannot be sent, take no pull from
+// another corp (law 8).
+func TestTimerReachesOtherCorps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, disp := newDispatch(t, &archivetest.Faults{})
+		q := &heldPulls{}
+		disp.Pulls = archive.NewWantedPulls(d.Marks, q, d.Clock.Now)
+		const corps = 40
+		for i := range corps - 1 {
+			d.Register(fmt.Sprintf("ww%014d", i))
+		}
+		requested := func() int {
+			t.Helper()
+			q.reqs = nil
+			if err := disp.Tick(t.Context()); err == nil {
+				t.Error("got no error")
+			}
+			return len(q.reqs)
+		}
+		disp.PullDepth = hangingDepth{}
+		if got := requested(); got != corps {
+			t.Errorf("while the depth hangs: got %d of %d corps requested", got, corps)
+		}
+		for _, r := range q.reqs {
+			d.Must(d.Ledger.SavePullState(t.Context(), archive.PullState{Corp: r.Corp, LastCallAt: d.Clock.Now(), LastEmptyAt: d.Clock.Now()}))
+		}
+		disp.PullDepth, q.failing = depth(0), "ww00000000000007"
+		if got := requested(); got < corps-10 {
+			t.Errorf("while requests of one corp fail: got %d of %d corps requested", got, corps)
+		}
+	})
+}
+
+// hangingDepth never says how many requests wait.
+type hangingDepth struct{}
+
+func (hangingDepth) Depth(ctx context.Context) (int, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
 }
 
 // heldPulls is a queue of pulls whose requests stay until a test serves them.
 type heldPulls struct {
-	reqs  []archive.PullRequest
-	blind bool // its depth cannot be read
+	mu      sync.Mutex
+	reqs    []archive.PullRequest
+	blind   bool   // its depth cannot be read
+	failing string // a corp; the queue takes no requests together with one of this corp
 }
 
 func (q *heldPulls) SendPulls(_ context.Context, reqs ...archive.PullRequest) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if slices.ContainsFunc(reqs, func(r archive.PullRequest) bool { return r.Corp == q.failing }) {
+		return errors.New("refused")
+	}
 	q.reqs = append(q.reqs, reqs...)
 	return nil
 }
