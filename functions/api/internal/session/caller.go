@@ -66,7 +66,9 @@ func CallerOf(claims map[string]string) (Caller, bool) {
 	staff, ok := claims["staff"]
 	if ok {
 		for _, id := range idsIn(staff) {
-			c.Staff = append(c.Staff, unquoted(id))
+			if id = unquoted(id); id != "" {
+				c.Staff = append(c.Staff, id)
+			}
 		}
 		c.Limited = !slices.Equal(c.Staff, []string{everyMember})
 	}
