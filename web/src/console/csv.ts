@@ -2,6 +2,8 @@
 // Beijing, and with times, counts and digests in full; behind them, columns with a name of
 // the API have what the API answers. A cell that a spreadsheet would take for a formula is
 // kept a text.
+import type { Ref } from 'vue'
+
 type Cell = string | number | null | undefined
 
 const cell = (v: Cell) => {
@@ -21,6 +23,17 @@ export function save(name: string, content: string, type: string) {
   link.download = name
   link.click()
   setTimeout(() => URL.revokeObjectURL(url), 10_000)
+}
+
+interface Paged {
+  hasNextPage: Ref<boolean>
+  fetchNextPage: () => Promise<{ isError: boolean }>
+}
+
+/** Loads the rest of a table, so that its file has all of it. False says that a page failed, which the table shows. */
+export async function loadAll(list: Paged): Promise<boolean> {
+  while (list.hasNextPage.value) if ((await list.fetchNextPage()).isError) return false
+  return true
 }
 
 export const saveCsv = (name: string, head: string[], rows: Cell[][]) => save(`${name}.csv`, csv(head, rows), 'text/csv')

@@ -435,7 +435,7 @@ test('a Secret that WeCom refuses stays in its field, with what WeCom said', asy
   const field = page.getByRole('textbox', { name: 'Secret' })
   await page.locator('form').getByText(/不接受/).waitFor()
   assert.equal(await field.inputValue(), 'wrong-Secret-of-43-characters-0123456789abc')
-  await page.locator('.secret-state').getByText(/^已于 .*\d\d:\d\d 向企业微信验证；/).waitFor()
+  await page.locator('.secret-state').getByText(/^上次验证：.*\d\d:\d\d，未通过；/).waitFor()
   assert.deepEqual(await accessible(page), [])
   await field.fill(secret)
   assert.equal(await page.locator('form').getByText(/不接受/).count(), 0, 'another Secret is said to be refused')

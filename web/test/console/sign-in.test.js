@@ -182,6 +182,14 @@ test('a company that is not registered begins with step 0', async () => {
   await signIn(page, cloud, `foreign@${corp}`)
   await page.getByText('这家企业还没有登记').waitFor()
   await page.waitForURL((url) => url.pathname === '/console/setup/0')
+  for (const section of ['状态', '范围与同意', '审计']) {
+    await page.getByRole('navigation', { name: '主导航' }).getByRole('link', { name: section }).click()
+    await page.locator('.empty').getByText('这家企业还没有登记').waitFor()
+    assert.equal(await page.locator('.notice[role=alert]').count(), 0)
+  }
+  assert.deepEqual(await accessible(page), [])
+  await page.locator('.empty').getByRole('link', { name: '设置' }).click()
+  await page.waitForURL((url) => url.pathname === '/console/setup/0')
 })
 
 test('in the frame of an SCRM the console takes its token', async () => {

@@ -31,7 +31,7 @@ const words = {
   zh: {
     loading: '正在加载…', again: '重试', 403: '您没有此项权限。', 503: '服务器暂时出错，请稍后重试。', lost: '无法连接服务器，请检查网络后重试。', bar: '与服务器的连接已断开',
     rename: '保存名称', register: '登记企业', never: '存档从未开启', scope: '还没有查询到开启范围', statement: '这一天没有拉取到记录。', row: '存档台账中没有包含这条记录的行',
-    aside: '没有搁置的记录。', events: '这一天没有收到事件。', readings: '这段时间没有人查看会话。', people: '暂无成员会话', unplaced: '存档中没有未写明参与者的消息。', chats: '没有会话', pair: '该成员与该客户之间还没有会话',
+    aside: '没有搁置的记录。', events: '这一天没有收到事件。', readings: '这段时间没有人查看会话。', people: '暂无成员会话', unplaced: '存档中没有未注明参与者的消息。', chats: '没有会话', pair: '该成员与该客户之间还没有会话',
     jump: '跳到日期', days: '有消息的日期', search: '搜索', searchField: '关键词', searching: '正在查找…', hit: /^1 条结果/, info: '会话信息', consents: '存档同意情况', noConsents: '尚无客户答复的记录',
     details: /的消息详情$/, original: '查看原文', checked: '已核对', switch: '云朵会话存档：拉取消息', turnOff: '关闭会话存档？', off: '关闭存档', cancel: '取消', account: /^账号/, menu: '主导航', signOut: '退出登录',
     switchedOff: '关闭，原因：系统迁移', isOff: '存档未开启', notOn: '存档还没有开启，请先完成第 5 步。', unused: '未使用', wasOn: '明天九点到',
@@ -39,7 +39,7 @@ const words = {
   en: {
     loading: 'Loading…', again: 'Try again', 403: 'You do not have permission for this.', 503: 'The server has a problem at the moment.', lost: 'The server cannot be reached.', bar: 'The server does not answer.',
     rename: 'Save the name', register: 'Register the company', never: 'Never switched on', scope: 'WeCom has not told the scope yet', statement: 'Nothing was fetched on this day.', row: 'No row of the ledger holds this record',
-    aside: 'No record is set aside.', events: 'No event arrived on this day.', readings: 'Nobody read a chat in this time.', people: 'No staff with chats yet', unplaced: 'The archive has no message without a participant.', chats: 'No chats', pair: 'They have no chat yet',
+    aside: 'No record is set aside.', events: 'No event arrived on this day.', readings: 'Nobody read a chat in this time.', people: 'No staff with chats yet', unplaced: 'The archive has no message that names no participant.', chats: 'No chats', pair: 'They have no chat yet',
     jump: 'Go to a date', days: 'Days with messages', search: 'Search', searchField: 'Words', searching: 'Searching…', hit: /^1 hit/, info: 'About this chat', consents: 'Answers to archiving', noConsents: 'No customer’s answer is recorded yet',
     details: /^Details of/, original: 'View the original', checked: 'Checked:', switch: 'Yunduo Archive: fetch messages', turnOff: 'Switch archiving off?', off: 'Switch off', cancel: 'Cancel', account: /^Account/, menu: 'Main', signOut: 'Sign out',
     switchedOff: ': 系统迁移', isOff: 'Archiving is off', notOn: 'Archiving is off. Do step 5 first.', unused: 'Not used', wasOn: '明天九点到',

@@ -5,7 +5,7 @@ import { t as parts } from '../texts/parts'
 import { t } from '../texts/state'
 import { userName, type Job } from './jobs'
 
-const named = (names: Record<string, string>, code: string) => (Object.hasOwn(names, code) ? names[code]! : code)
+const named = (names: Record<string, string>, code: string) => (code === '' ? parts.value.noKind : Object.hasOwn(names, code) ? names[code]! : code)
 
 /** The name of a type of messages or files. A type that WeCom added keeps its code. */
 export const typeName = (type: string) => named({ ...parts.value.kinds, ...t.value.status.otherTypes }, type)

@@ -44,7 +44,7 @@ const chats: ChatTexts = {
   filterText: 'Filter the loaded chats',
   noConversations: 'No chats',
   noConversationsText: 'The archive has no message of this party, or you may not see them.',
-  noUnplacedText: 'The archive has no message without a participant.',
+  noUnplacedText: 'The archive has no message that names no participant.',
   noDayText: 'The archive has no message of this day.',
   noFiltered: 'No chat matches',
   searchOn: 'Search on',

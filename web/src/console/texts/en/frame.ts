@@ -23,6 +23,8 @@ export default {
     },
     again: 'Sign in again',
   },
+  unregistered: 'The company is not registered yet',
+  unregisteredAsk: 'Ask an admin of the company to do step 0 of the set-up.',
   expired: {
     title: 'Your session has expired',
     text: 'After you sign in you return to this page. What was saved is kept; input that was not saved is lost.',

@@ -107,7 +107,7 @@ export default {
       ascii: 'A Secret consists of letters, digits and symbols, without blanks in it.',
     },
     waitsUntil: (time) => `The archive shows it to WeCom at ${time}.`,
-    triedUntil: (tried, next) => `Shown to WeCom at ${tried}; the next time is from ${next}.`,
+    triedUntil: (tried, next) => `Not accepted at ${tried}. The same Secret is shown to WeCom again at ${next} at the earliest.`,
     resetNote: 'After a reset in WeCom the old Secret ends at once. Replace it here without delay.',
   },
 

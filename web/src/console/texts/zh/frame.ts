@@ -21,6 +21,8 @@ export default {
     },
     again: '重新登录',
   },
+  unregistered: '这家企业还没有登记',
+  unregisteredAsk: '请企业管理员先完成设置的第 0 步。',
   expired: {
     title: '登录已过期，请重新登录',
     text: '重新登录后会回到这一页。已保存的内容不受影响，没有保存的输入会丢失。',

@@ -105,7 +105,7 @@ export default {
       ascii: 'Secret 只能包含英文字母、数字和半角符号，不能有空格或中文。',
     },
     waitsUntil: (time: string) => `将在 ${time} 向企业微信验证。`,
-    triedUntil: (tried: string, next: string) => `已于 ${tried} 向企业微信验证；${next} 起可再次验证。`,
+    triedUntil: (tried: string, next: string) => `上次验证：${tried}，未通过；同一 Secret 最早 ${next} 再次验证。`,
     resetNote: '在企业微信重置 Secret 后，旧 Secret 立即失效，请马上在此处替换。',
   },
 
