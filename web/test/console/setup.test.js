@@ -332,6 +332,19 @@ test('a rotation waits for the first message of the new version, and says when i
   assert.deepEqual(page.complaints, [])
 })
 
+test('a version that a message proved stands in the field, and not the wrong one that was entered', async (t) => {
+  const id = 'wwproved0000000001'
+  const { staff } = await company(id)
+  const { public_key } = await cloud.ask(id, 'admin', 'GET', '/setup')
+  const { version } = await cloud.wecom(id, 'POST', '/keys', public_key)
+  await cloud.ask(id, 'admin', 'PUT', '/setup', { publickey_ver: version + 6 })
+  await cloud.wecom(id, 'POST', '/messages', { drafts: [{ from: staff[0].userid, to: [staff[1].userid], text: '明天九点到' }] })
+  while ((await cloud.ask(id, 'admin', 'GET', '/setup')).keys[0].proved.length === 0) await new Promise((resolve) => setTimeout(resolve, 200))
+  const page = await openStep(t, id, 3)
+  await page.waitForFunction((want) => document.querySelector('.step-form input')?.value === want, String(version))
+  assert.deepEqual(page.complaints, [])
+})
+
 test('an imported key is checked as it is typed, and by the archive', async (t) => {
   const id = 'wwimport0000000001'
   await company(id)
