@@ -28,7 +28,8 @@ const (
 	// markedTicks is the number of ticks between two marked requests of a corp that pull
 	// keeps up with.
 	markedTicks = 60
-	// depthTime is how long the depth of the queue of pulls may take: pulls need it least.
+	// depthTime is how long the depth of the queue of pulls may take. Without a depth,
+	// each request has a mark.
 	depthTime = time.Second
 )
 
@@ -43,6 +44,13 @@ type Pulls interface {
 // requestPulls requests a pull of each corp that is due: at every tick, or only
 // at every [announcedTicks]-th tick if callbacks announce the corp's messages. If
 // dispatch crashes before a request, the next tick makes it, a minute later.
+//
+// A mark costs two write units for each pull. The timer's requests therefore have marks
+// only if pull may be behind: if the queue holds as many requests as this tick adds, or
+// the corp's state does not say that a pull ended lately. So when pull stops, the queue
+// gains one request of a corp, or two, before the marks keep it short. While one pull of a
+// corp runs for long, the queue gains seven. Each corp has a marked request once an hour,
+// which takes the wishes of a mark whose request was lost.
 func (t *tick) requestPulls(ctx context.Context) error {
 	refused := t.callbacksRefused()
 	var due []archive.Corp
@@ -74,15 +82,8 @@ func (t *tick) requestPulls(ctx context.Context) error {
 	return errors.Join(depthErr, err)
 }
 
-// A mark costs two write units for each pull. The timer's requests therefore have marks
-// only if pull may be behind: if the queue holds as many requests as this tick adds, or
-// the corp's state does not say that a pull ended lately. So when pull stops, the queue
-// gains one request of a corp, or two, before the marks keep it short; and while one pull
-// of a corp runs for long, seven. Each corp has a marked request once an hour: it takes
-// the wishes of a mark whose request was lost.
-
-// pullQueueShort reports whether fewer requests wait for a pull than are added. After an
-// error, and if the queue does not say it in depthTime, it returns false.
+// pullQueueShort reports whether fewer requests wait for a pull than are added. It returns
+// false after an error, such as the end of depthTime.
 func (t *tick) pullQueueShort(ctx context.Context, added int) (short bool, err error) {
 	var waiting int
 	err = within(ctx, depthTime, func(ctx context.Context) (err error) {
