@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -693,6 +694,10 @@ func untilHandled(ctx context.Context, t *testing.T, c *cloud.Cloud, corp *wecom
 func secretsOf(ctx context.Context, t *testing.T, c *cloud.Cloud) (list []planted) {
 	t.Helper()
 	store := secretsmanager.NewFromConfig(c.Config)
+	var prefix string
+	for _, f := range c.Stack.Functions {
+		prefix = cmp.Or(prefix, f.Environment["SECRETS_PREFIX"])
+	}
 	pages := secretsmanager.NewListSecretsPaginator(store, &secretsmanager.ListSecretsInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -700,7 +705,7 @@ func secretsOf(ctx context.Context, t *testing.T, c *cloud.Cloud) (list []plante
 			t.Fatal(err)
 		}
 		for _, s := range page.SecretList {
-			if !strings.HasPrefix(*s.Name, c.Stack.Tables["CorpsTable"][:len("e2e-")]) {
+			if !strings.HasPrefix(*s.Name, prefix+"/") { // of another test
 				continue
 			}
 			v, err := store.GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: s.ARN})
