@@ -85,6 +85,9 @@ func (t *tick) requestPulls(ctx context.Context) error {
 // pullQueueShort reports whether fewer requests wait for a pull than are added. It returns
 // false after an error, such as the end of depthTime.
 func (t *tick) pullQueueShort(ctx context.Context, added int) (short bool, err error) {
+	if added == 0 {
+		return false, nil
+	}
 	var waiting int
 	err = within(ctx, depthTime, func(ctx context.Context) (err error) {
 		waiting, err = t.PullDepth.Depth(ctx)
