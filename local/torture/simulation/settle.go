@@ -349,8 +349,8 @@ func (s *sim) checkVerification() {
 			if f.What == decode.FaultHeadMissing && (s.weather.away > 0 || s.weather.outages || s.weather.ticksLost > 0 || archive.DayOf(asked) != archive.DayOf(s.calmAt)) {
 				continue // dispatch did not run in the hour, or had no tick in the corp's turn
 			}
-			if f.What == decode.FaultRow && s.weather.steps > 0 {
-				continue // a row was appended while the clock was far ahead, so its time cannot be right
+			if (f.What == decode.FaultRow || f.What == decode.FaultHead) && s.weather.steps > 0 {
+				continue // a row or a daily head was written while the clock was far ahead: its time, or day, cannot be right
 			}
 			if said := c.of(f.Seq); said != nil && said.decrypt != 0 {
 				continue // the library breaks on the record now and then
