@@ -18,7 +18,7 @@ export default {
       access_denied: 'Sign-in was refused.',
       unreachable: 'The sign-in service cannot be reached at the moment. Try again later.',
       state: 'This sign-in is no longer valid. Sign in again.',
-      storage: 'The browser does not let this site store data, so nobody can sign in. Allow it in the browser’s settings, and try again.',
+      storage: 'The browser refuses to store data of this site, and a sign-in needs that. Allow it in the browser’s settings, and try again.',
       other: (code: string) => `The sign-in service reported an error: ${code}`,
     },
     again: 'Sign in again',
